@@ -1,0 +1,456 @@
+"""Claims deliveries within the limits, has them run, and settles their outcomes in batches."""
+
+from __future__ import annotations
+
+import logging
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, contextmanager
+from itertools import groupby
+from math import inf
+from random import Random
+
+import anyio
+import attrs
+from anyio.abc import TaskGroup, TaskStatus
+
+from orchestrator_core._alarm import Alarm
+from orchestrator_core._announcer import Announcer
+from orchestrator_core._attempt import Context
+from orchestrator_core._clock import Clock
+from orchestrator_core._closing import leave
+from orchestrator_core._contracts import Appended, Claim, Journal, Process, Settled, Settlement
+from orchestrator_core._delivery import DeliveryState, Interrupted, Outcome, Postponed, transition
+from orchestrator_core._errors import JournalUnavailableError
+from orchestrator_core._event import Event
+from orchestrator_core._notices import EventsAccepted
+from orchestrator_core._pipeline import ProcessOptions
+from orchestrator_core._plan import Plan
+from orchestrator_core._station import Station
+from orchestrator_core._summary import Tally
+from orchestrator_core._workers import OFTEN, Worker, Workers
+
+_LOG = logging.getLogger("orchestrator_core")
+
+_UNAVAILABLE_SECONDS = 0.5
+_HAND_BACK_SECONDS = 5.0
+
+
+@attrs.define(eq=False)
+class _Finished:
+    """An outcome on its way into the journal; `seconds` is how long the attempt took, ``None`` if it never began."""
+
+    station: Station
+    settlement: Settlement
+    seconds: float | None
+
+
+@attrs.define(eq=False)
+class Reservation:
+    """Slots held for events that are about to be accepted.
+
+    Attributes:
+        slots: how many the journal may hand over at once, by process.
+        appended: what it said.
+    """
+
+    slots: Mapping[str, int]
+    appended: Appended = attrs.field(factory=lambda: Appended((), ()))
+
+
+class Dispatcher:
+    """Brings the deliveries of a journal to the processes of a pipeline, and their outcomes back.
+
+    Args:
+        journal: the ledger, open.
+        worker: the id under which this dispatcher is registered there.
+        concurrency: how many attempts may run at once.
+        clock: the time.
+        rng: source of the retry jitter.
+        route: says where an event goes that a process has emitted.
+        announcer: told what happens.
+        tally: counts the outcomes.
+        on_change: called when deliveries were settled or nothing is left to do.
+    """
+
+    def __init__(
+        self,
+        journal: Journal,
+        worker: str,
+        *,
+        concurrency: int,
+        clock: Clock,
+        rng: Random,
+        route: Callable[[str, Event], tuple[Event, Plan]],
+        announcer: Announcer,
+        tally: Tally,
+        on_change: Callable[[], None],
+    ) -> None:
+        self._journal = journal
+        self._worker = worker
+        self._concurrency = concurrency
+        self._clock = clock
+        self._rng = rng
+        self._announcer = announcer
+        self._tally = tally
+        self._on_change = on_change
+        self._alarm = Alarm(clock)
+        self._stations: dict[str, Station] = {}
+        self._leaving: list[Station] = []
+        self._workers = Workers(
+            concurrency,
+            clock=clock,
+            alarm=self._alarm,
+            route=route,
+            announcer=announcer,
+            on_finish=self._finish,
+        )
+        self._finished: list[_Finished] = []
+        self._settling: list[_Finished] = []
+        self._logs: list[tuple[Claim, Sequence[str]]] = []
+        self._books = anyio.Event()
+        self._change = anyio.Event()
+        self._hosts: TaskGroup | None = None
+        self._is_draining = False
+        self._last_settle = clock.monotonic()
+        self.version = 0
+
+    # Running
+
+    async def run(self, *, task_status: TaskStatus[None] = anyio.TASK_STATUS_IGNORED) -> None:
+        """Work until cancelled; then hand back what is unfinished, in a shielded moment of a few seconds at most."""
+        async with anyio.create_task_group() as hosts:
+            self._hosts = hosts
+            try:
+                for station in tuple(self._stations.values()):
+                    await self._open(station)
+                async with anyio.create_task_group() as tasks:
+                    self._workers.start(tasks)
+                    tasks.start_soon(self._keep_books)
+                    tasks.start_soon(self._keep_time)
+                    tasks.start_soon(self._watch_journal)
+                    task_status.started()
+            finally:
+                self._hosts = None
+                try:
+                    with anyio.move_on_after(_HAND_BACK_SECONDS, shield=True):
+                        await self._hand_back_everything()
+                finally:  # the components wait for this, and nothing can cancel them
+                    for station in (*self._stations.values(), *self._leaving):
+                        station.closing.set()
+
+    async def drain(self, grace: float) -> None:
+        """Start nothing more; let what runs finish for so many seconds, then cut it off; settle all of it."""
+        self._is_draining = True
+        for station in self._stations.values():
+            self._hand_back(station)
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(self._cut_off_after, grace)
+            while not self.is_quiet:
+                self._books.set()
+                await self._change.wait()
+            tasks.cancel_scope.cancel()
+
+    async def _cut_off_after(self, grace: float) -> None:
+        await self._clock.sleep(grace)
+        for worker in self._workers.busy:
+            worker.cut_off("stop")
+
+    @property
+    def is_quiet(self) -> bool:
+        """Whether nothing is claimed, running or on its way into the journal."""
+        return (
+            not self._finished
+            and not self._settling
+            and all(station.held <= 0 for station in (*self._stations.values(), *self._leaving))
+        )
+
+    @property
+    def newest_process(self) -> str | None:
+        """The process whose attempt started last."""
+        return self._workers.newest.name if self._workers.newest is not None else None
+
+    @property
+    def has_backlog(self) -> bool:
+        """Whether the journal may have deliveries that are due now."""
+        return any(station.backlog for station in self._stations.values())
+
+    # Processes come and go
+
+    def add(self, name: str, process: Process, options: ProcessOptions) -> None:
+        """Take up a process. It is given deliveries once its component was entered."""
+        predecessor = next((station for station in reversed(self._leaving) if station.name == name), None)
+        limit = min(options.concurrency or self._concurrency, self._concurrency)
+        self._stations[name] = station = Station(name, process, options, limit, predecessor)
+        if self._hosts is not None:
+            self._hosts.start_soon(self._open, station)
+
+    def remove(self, name: str) -> None:
+        """Give up a process: what has started finishes, what has not goes back to the journal."""
+        station = self._stations.pop(name)
+        station.is_open = False
+        self._leaving.append(station)
+        self._hand_back(station)
+        self._dismiss_idle()
+
+    async def _open(self, station: Station) -> None:
+        if callable(attach := getattr(station.process, "attach", None)):
+            attach(station.name, self._journal)
+        if isinstance(station.process, AbstractAsyncContextManager) and self._hosts is not None:
+            await self._hosts.start(self._host, station)
+        if self._stations.get(station.name) is station:  # it may have been removed meanwhile
+            station.is_open = True
+            self._books.set()
+
+    @staticmethod
+    async def _host(station: Station, *, task_status: TaskStatus[None]) -> None:
+        """Keep a component entered, in one task, until nothing runs on it any more."""
+        # The scope lies around the component, which may hold a task group of its own: scopes must nest.
+        with anyio.CancelScope() as scope:
+            stack = AsyncExitStack()
+            await stack.enter_async_context(station.process)  # type: ignore[arg-type]  # _open has seen that it is one
+            task_status.started()
+            scope.shield = True
+            await station.closing.wait()
+            await leave(stack, station.name, scope)
+
+    def _dismiss_idle(self) -> None:
+        for station in [station for station in self._leaving if station.held <= 0]:
+            station.closing.set()
+            self._leaving.remove(station)
+
+    # Taking deliveries
+
+    @contextmanager
+    def reserve(self, plans: Iterable[Plan]) -> Iterator[Reservation]:
+        """Hold free slots while events are accepted, and take what the journal hands over."""
+        wanted: dict[str, int] = {}
+        for plan in plans:
+            for name in plan.first:
+                wanted[name] = wanted.get(name, 0) + 1
+        held: dict[Station, int] = {}
+        for name, count in wanted.items():
+            station = self._stations.get(name)
+            if station is not None and not self._is_draining and station.free:
+                held[station] = min(count, station.free)
+        reservation = Reservation(self._hold(held))
+        try:
+            yield reservation
+        finally:
+            self._take(held, reservation.appended.claims)
+            self.wake(reservation.appended.left)
+
+    @staticmethod
+    def _hold(slots: Mapping[Station, int]) -> dict[str, int]:
+        for station, count in slots.items():
+            station.held += count
+        return {station.name: count for station, count in slots.items()}
+
+    def _take(self, held: Mapping[Station, int], claims: Sequence[Claim]) -> Mapping[str, int]:
+        """Queue claimed deliveries, give back the slots held for more, and count what came by process."""
+        stations = {station.name: station for station in held}
+        got = dict.fromkeys(stations, 0)
+        for claim in claims:
+            got[name := claim.delivery.process] += 1
+            self._workers.enqueue(stations[name], claim)
+        for station, count in held.items():
+            station.held -= count - got[station.name]
+            if self._is_draining or not station.is_open:
+                self._hand_back(station)
+                self._dismiss_idle()
+                self._tell_change()
+            elif station.backlog:
+                self._books.set()  # there was no slot to look with while they were held
+        if claims:
+            self._workers.wake()
+        return got
+
+    def wake(self, names: Iterable[str] | None = None) -> None:
+        """Look into the journal for deliveries of these processes, or of all."""
+        for name in self._stations if names is None else names:
+            if (station := self._stations.get(name)) is not None:
+                station.backlog = True
+                self._books.set()
+
+    def _choose(self, finished: Sequence[_Finished]) -> dict[Station, int]:
+        """Choose how many deliveries to ask the journal for: where it has a backlog, and behind what has finished."""
+        if self._is_draining:
+            return {}
+        woken = {
+            plan.steps[index].process
+            for each in finished
+            if (plan := each.settlement.claim.plan).dependents[(step := each.settlement.claim.step)]
+            for index in plan.dependents[step]
+        }
+        chosen = {}
+        for station in self._stations.values():
+            if (station.backlog or station.name in woken) and (free := station.free):
+                chosen[station] = (free + 1) // 2  # the rest is for events that are handed over as they are accepted
+                station.backlog = False  # whatever makes more ready from here on says so again
+        return chosen
+
+    def _took(self, held: Mapping[Station, int], claims: Sequence[Claim], next_due: float | None) -> None:
+        got = self._take(held, claims)
+        for station, count in held.items():
+            if got[station.name] == count:
+                self.wake([station.name])
+            elif next_due is not None:
+                self._expect(station, next_due)
+
+    def _expect(self, station: Station, due_at: float) -> None:
+        """Look into the journal again at that moment."""
+        station = self._stations.get(station.name, station)  # it may have been replaced meanwhile
+        station.next_due = min(station.next_due, due_at)
+        self._alarm.ring_at(due_at)
+
+    # Settling
+
+    def _finish(self, station: Station, worker: Worker, context: Context, outcome: Outcome) -> None:
+        now = self._clock.time()
+        change = transition(context.claim.delivery, outcome, station.options.retry, now, self._rng)
+        logs = context.written.finish() if context.written is not None else ()
+        events = context.derived if context.derived and change.state is DeliveryState.DONE else ()
+        settlement = Settlement(context.claim, change, worker.started_at, logs, events)
+        if not self._finished:
+            self._books.set()
+        self._finished.append(_Finished(station, settlement, now - worker.started_at))
+        if change.state is DeliveryState.READY:
+            self._expect(station, change.due_at)
+
+    def _hand_back(self, station: Station) -> None:
+        """Return deliveries that have not started to the journal."""
+        now = self._clock.time()
+        while station.queue:
+            claim = station.queue.popleft()
+            outcome = Postponed(0.0, "handed back before it began", interrupted=claim.delivery.interrupted)
+            change = transition(claim.delivery, outcome, station.options.retry, now)
+            self._finished.append(_Finished(station, Settlement(claim, change, now), None))
+            self._expect(station, now)
+        self._books.set()
+
+    async def _keep_books(self) -> None:
+        """Bring outcomes to the journal and deliveries back, one trip for both, for as long as there is either."""
+        while True:
+            await self._books.wait()
+            self._books = anyio.Event()
+            self._settling, self._finished = self._finished, []
+            held = self._choose(self._settling)
+            slots = self._hold(held)
+            if self._settling:
+                await self._settle(held, slots)
+            elif slots:
+                await self._claim(held, slots)
+            if any(station.backlog and station.free for station in self._stations.values()):
+                self._books.set()
+
+    async def _claim(self, held: Mapping[Station, int], slots: Mapping[str, int]) -> None:
+        try:
+            claimed = await self._journal.claim(self._worker, slots, now=self._clock.time())
+        except JournalUnavailableError as error:
+            self._took(held, (), None)
+            await self._wait_for_journal(error)
+            self.wake(slots)
+            return
+        self._took(held, claimed.claims, claimed.next_due)
+        self._tell_change()
+
+    async def _settle(self, held: Mapping[Station, int], slots: Mapping[str, int]) -> None:
+        settled = await self._write([each.settlement for each in self._settling], slots)
+        now = self._clock.time()
+        finished, self._settling = self._settling, []
+        self._count_settled(finished, settled.late)
+        if settled.accepted:
+            self._count_accepted(settled.accepted)
+        self._took(held, settled.claims, settled.next_due)
+        self.wake(settled.woken - slots.keys())
+        self.version += 1
+        for late in settled.late:
+            _LOG.warning("delivery %s was settled by another worker meanwhile; this outcome was dropped", late)
+        for each in finished if self._announcer.has_listeners else ():
+            if each.seconds is not None and each.settlement.claim.delivery.id not in settled.late:
+                self._announcer.settled(each.settlement, each.seconds, now)
+        self._tell_change()
+
+    async def _write(self, settlements: Sequence[Settlement], slots: Mapping[str, int]) -> Settled:
+        while True:
+            try:
+                return await self._journal.settle(self._worker, settlements, now=self._clock.time(), slots=slots)
+            except JournalUnavailableError as error:
+                await self._wait_for_journal(error)
+
+    def _count_accepted(self, accepted: Sequence[tuple[Event, Plan]]) -> None:
+        """Count and announce the events that attempts have emitted."""
+        for trigger, entries in groupby(accepted, lambda entry: entry[0].trigger):
+            of_one = list(entries)
+            unrouted = self._tally.accept(of_one)
+            if self._announcer.has_listeners:
+                self._announcer.tell(EventsAccepted(trigger, [event for event, _ in of_one], unrouted))
+
+    def _count_settled(self, finished: Sequence[_Finished], late: Sequence[str]) -> None:
+        self._tally.count(
+            (each.station.name, each.settlement.transition.state)
+            for each in finished
+            if each.seconds is not None and (not late or each.settlement.claim.delivery.id not in late)
+        )
+        now = self._clock.monotonic()
+        seconds, self._last_settle = now - self._last_settle, now
+        for station, count in Counter(each.station for each in finished).items():
+            station.settled(count, seconds)
+        self._dismiss_idle()
+
+    async def _wait_for_journal(self, error: JournalUnavailableError) -> None:
+        _LOG.warning("the journal is unavailable, trying again: %s", error)
+        await self._clock.sleep(_UNAVAILABLE_SECONDS)
+
+    def _tell_change(self) -> None:
+        self._change.set()
+        self._change = anyio.Event()
+        self._on_change()
+
+    async def _hand_back_everything(self) -> None:
+        """Settle, after a cancellation, what was cut off and what has not begun."""
+        for worker in self._workers.busy:
+            if worker.context is not None and worker.station is not None:
+                self._finish(
+                    worker.station, worker, worker.context, Interrupted("interrupted: the orchestrator stopped")
+                )
+        for station in (*self._stations.values(), *self._leaving):
+            self._hand_back(station)
+        self._settling = [*self._settling, *self._finished]  # a settle that was cancelled is still to be done
+        self._finished = []
+        if self._settling:
+            await self._settle({}, {})
+
+    # Keeping time
+
+    async def _keep_time(self) -> None:
+        """Cut off what is overdue, and look for what has become due."""
+        while True:
+            await self._alarm.wait(OFTEN)
+            self._workers.cut_off_overdue()
+            self._workers.wake()
+            now = self._clock.time()
+            for station in self._stations.values():
+                if station.next_due <= now:
+                    station.next_due = inf
+                    self.wake([station.name])
+
+    async def _watch_journal(self) -> None:
+        """Notice what others write into the journal, and keep the logs of long attempts."""
+        while True:
+            await self._clock.sleep(OFTEN)
+            try:
+                if await self._journal.changed():
+                    self.wake()
+                    self._on_change()
+                await self._keep_logs()
+            except JournalUnavailableError as error:
+                await self._wait_for_journal(error)
+
+    async def _keep_logs(self) -> None:
+        contexts = [worker.context for worker in self._workers.busy if worker.context is not None]
+        logs = [(each.claim, each.written.drain()) for each in contexts if each.written is not None]
+        self._logs += [(claim, lines) for claim, lines in logs if lines]
+        if self._logs:
+            await self._journal.log(self._worker, self._logs)
+            self._logs = []  # not before: what the journal did not take goes with the next look

@@ -1,0 +1,292 @@
+"""Runs inputs, starts them again when they fail, and knows when they have nothing more."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Sequence
+from contextlib import AbstractAsyncContextManager, AsyncExitStack
+from typing import Protocol
+
+import anyio
+import attrs
+from anyio.abc import TaskGroup
+
+from orchestrator_core._announcer import Announcer
+from orchestrator_core._attempt import is_cut_off
+from orchestrator_core._clock import Clock
+from orchestrator_core._closing import leave
+from orchestrator_core._contracts import Input
+from orchestrator_core._errors import message_of
+from orchestrator_core._event import Event, Operation
+from orchestrator_core._json import JSON
+from orchestrator_core._notices import InputChanged, Measured
+
+_log = logging.getLogger(__name__)
+
+_FIRST_DELAY = 1.0
+_LONGEST_DELAY = 60.0
+_HEALTHY_SECONDS = 60.0
+_OPEN_SECONDS = 10.0
+
+
+class Intake(Protocol):
+    """Where inputs hand over their events."""
+
+    async def accept(self, trigger: str, events: Sequence[Event], checkpoint: JSON) -> Sequence[Event]:
+        """Accept events; see `InputContext.emit_many`."""
+
+    async def load_checkpoint(self, name: str) -> JSON:
+        """Return an input's checkpoint."""
+
+    @property
+    def version(self) -> int:
+        """A number that grows whenever something may have changed what an input would see."""
+
+
+@attrs.define(eq=False)
+class Supervised:
+    """One input, and the `InputContext` that it is handed.
+
+    To tell whether an input has caught up *since* something happened, it counts when its newest fruitless look began:
+    at the end of its last call here. A look that was under way when a process wrote a row may have missed that row.
+
+    Attributes:
+        name: its name.
+        input: the component.
+        operations: only events with one of these are accepted; ``None`` for all.
+        opened: set when events are let in.
+        listens: set when it listens, or has failed to, so that nobody need wait for it.
+        ended: whether its source has ended.
+    """
+
+    name: str
+    input: Input
+    operations: frozenset[Operation] | None
+    clock: Clock
+    intake: Intake
+    announcer: Announcer
+    on_change: Callable[[], None]
+    opened: anyio.Event
+    listens: anyio.Event = attrs.field(factory=anyio.Event)
+    ended: bool = False
+    scope: anyio.CancelScope = attrs.field(factory=anyio.CancelScope)
+    gone: anyio.Event = attrs.field(factory=anyio.Event)
+    log: logging.Logger = attrs.field(init=False)
+    _look: int = -1
+    _caught_up: int = -1
+    _failures: int = 0
+    _problem: str | None = None
+    _nudge: anyio.Event = attrs.field(factory=anyio.Event)
+
+    def __attrs_post_init__(self) -> None:
+        self.log = logging.getLogger(f"orchestrator_core.input.{self.name}")
+
+    async def emit(self, event: Event) -> Event:
+        """See `InputContext.emit`."""
+        return (await self.emit_many([event]))[0]
+
+    async def emit_many(self, events: Sequence[Event], *, checkpoint: JSON = None) -> Sequence[Event]:
+        """See `InputContext.emit_many`. Events of other operations than the input's are returned as they are."""
+        if not self.opened.is_set():
+            self.listens.set()
+            await self.opened.wait()
+        if self.operations is None:
+            accepted = await self.intake.accept(self.name, events, checkpoint)
+        else:
+            wanted = [event for event in events if event.operation in self.operations]
+            found = iter(await self.intake.accept(self.name, wanted, checkpoint))
+            accepted = [next(found) if event.operation in self.operations else event for event in events]
+        self._look = self.intake.version
+        return accepted
+
+    async def load_checkpoint(self) -> JSON:
+        """See `InputContext.load_checkpoint`."""
+        return await self.intake.load_checkpoint(self.name)
+
+    def ready(self) -> None:
+        """See `InputContext.ready`."""
+        self.listens.set()
+        self._look = self.intake.version
+        self.announcer.tell(InputChanged(self.name, "ready"))
+
+    def caught_up(self) -> None:
+        """See `InputContext.caught_up`."""
+        self._caught_up, self._look = self._look, self.intake.version
+        self.on_change()
+
+    async def sleep(self, seconds: float) -> None:
+        """See `InputContext.sleep`."""
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(self._cancel_when_nudged, tasks.cancel_scope)
+            await self.clock.sleep(seconds)
+            tasks.cancel_scope.cancel()
+        self._look = self.intake.version
+
+    async def _cancel_when_nudged(self, scope: anyio.CancelScope) -> None:
+        await self._nudge.wait()
+        self._nudge = anyio.Event()
+        scope.cancel()
+
+    def healthy(self, problem: str | None = None) -> None:
+        """See `InputContext.healthy`."""
+        if problem == self._problem:
+            return
+        self._problem = problem
+        if problem is None:
+            self.announcer.tell(InputChanged(self.name, "ready"))
+        else:
+            self.log.warning("%s", problem)
+            self.announcer.tell(InputChanged(self.name, "unhealthy", problem))
+
+    def measure(self, name: str, value: float, **labels: str) -> None:
+        """See `InputContext.measure`."""
+        self.announcer.tell(Measured(self.name, name, value, labels))
+
+    def has_caught_up(self) -> bool:
+        """Tell whether it has ended, or looked and found nothing since the newest change."""
+        return self.ended or self._caught_up == self.intake.version
+
+    def nudge(self) -> None:
+        """Ask for a fresh look."""
+        self._nudge.set()
+
+    async def supervise(self) -> None:
+        """Run the input until it ends, starting it again after each failure; enter it once if it wants that."""
+        stack = AsyncExitStack()
+        try:
+            with self.scope:
+                await self._run_until_it_ends(stack)
+        finally:
+            await leave(stack, self.name)
+
+    async def _run_until_it_ends(self, stack: AsyncExitStack) -> None:
+        entered = False
+        while not self.ended:
+            self.announcer.tell(InputChanged(self.name, "starting"))
+            began = self.clock.monotonic()
+            try:
+                if isinstance(self.input, AbstractAsyncContextManager) and not entered:
+                    await stack.enter_async_context(self.input)
+                    entered = True
+                await self.input.run(self)
+                self.ended = True
+            # The border to foreign code: an input's failure must not end the program.
+            except Exception as error:  # noqa: BLE001
+                await self._pause(error, lasted=self.clock.monotonic() - began)
+            except anyio.get_cancelled_exc_class() as error:
+                if is_cut_off():
+                    raise
+                await self._pause(error, lasted=self.clock.monotonic() - began)
+        self.announcer.tell(InputChanged(self.name, "ended"))
+        self.on_change()
+
+    async def _pause(self, error: BaseException, *, lasted: float) -> None:
+        self._failures = 1 if lasted > _HEALTHY_SECONDS else self._failures + 1
+        delay = restart_delay(self._failures)
+        self.log.debug("input %s failed", self.name, exc_info=error)
+        self.listens.set()
+        self.announcer.tell(InputChanged(self.name, "failed", describe(error), delay))
+        await self.clock.sleep(delay)
+
+
+def restart_delay(failures: int) -> float:
+    """Return how many seconds to wait after so many failures in a row."""
+    return min(_FIRST_DELAY * 2.0 ** min(failures - 1, 16), _LONGEST_DELAY)
+
+
+def describe(error: BaseException) -> str:
+    """Say an exception in one line; of a group, its members."""
+    if isinstance(error, BaseExceptionGroup):
+        return "; ".join(describe(each) for each in error.exceptions)
+    text = " ".join(message_of(error).split())
+    kind = type(error).__name__
+    return f"{kind}: {text}" if text else kind
+
+
+class Supervisor:
+    """Runs the inputs of a pipeline, each in a task of its own.
+
+    Args:
+        clock: the time.
+        intake: where their events go.
+        announcer: told what becomes of them.
+        on_change: called when one has caught up or ended.
+    """
+
+    def __init__(self, *, clock: Clock, intake: Intake, announcer: Announcer, on_change: Callable[[], None]) -> None:
+        self._clock = clock
+        self._intake = intake
+        self._announcer = announcer
+        self._on_change = on_change
+        self._inputs: dict[str, Supervised] = {}
+        self._opened = anyio.Event()
+        self._tasks: TaskGroup | None = None
+        self._stopping = False
+
+    def add(self, name: str, component: Input, operations: frozenset[Operation] | None) -> None:
+        """Take up an input; it starts at once if work is under way."""
+        supervised = Supervised(
+            name, component, operations, self._clock, self._intake, self._announcer, self._on_change, self._opened
+        )
+        self._inputs[name] = supervised
+        if self._stopping:
+            supervised.gone.set()
+        elif self._tasks is not None:
+            self._tasks.start_soon(self._run, supervised)
+
+    async def remove(self, name: str) -> None:
+        """Stop an input and wait until it has let go of its source."""
+        supervised = self._inputs.pop(name)
+        await self._stop(supervised)
+
+    async def run(self) -> None:
+        """Run the inputs, and those added later, until cancelled."""
+        async with anyio.create_task_group() as self._tasks:
+            for supervised in self._inputs.values():
+                self._tasks.start_soon(self._run, supervised)
+            await self._open()
+            await anyio.sleep_forever()
+
+    async def _open(self) -> None:
+        """Let events in once every input listens: one may watch what another's events make a process write."""
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(self._open_late, tasks.cancel_scope)
+            for supervised in list(self._inputs.values()):
+                await supervised.listens.wait()
+            tasks.cancel_scope.cancel()
+        self._opened.set()
+
+    async def _open_late(self, scope: anyio.CancelScope) -> None:
+        await self._clock.sleep(_OPEN_SECONDS)
+        late = [name for name, supervised in self._inputs.items() if not supervised.listens.is_set()]
+        _log.warning("not listening after %g s: %s; going on without", _OPEN_SECONDS, ", ".join(late))
+        scope.cancel()
+
+    async def _run(self, supervised: Supervised) -> None:
+        try:
+            await supervised.supervise()
+        finally:
+            supervised.listens.set()
+            supervised.gone.set()
+
+    async def stop(self) -> None:
+        """Stop every input and wait until each has let go of its source."""
+        self._stopping = True
+        async with anyio.create_task_group() as tasks:
+            for supervised in self._inputs.values():
+                tasks.start_soon(self._stop, supervised)
+
+    async def _stop(self, supervised: Supervised) -> None:
+        supervised.scope.cancel()
+        if self._tasks is not None:
+            await supervised.gone.wait()
+
+    def have_caught_up(self) -> bool:
+        """Tell whether every input has ended or has nothing more since the newest change."""
+        return all(supervised.has_caught_up() for supervised in self._inputs.values())
+
+    def nudge(self) -> None:
+        """Ask the inputs that are behind for a fresh look."""
+        for supervised in self._inputs.values():
+            if not supervised.has_caught_up():
+                supervised.nudge()
