@@ -1,0 +1,1 @@
+"""What commands print: functions from values to lines, without I/O."""

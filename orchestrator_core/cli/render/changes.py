@@ -1,0 +1,31 @@
+"""What differs between two configurations of one pipeline."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from orchestrator_core._config import Configuration
+
+
+def changes(old: Configuration, new: Configuration) -> str:
+    """Return what was added, changed and removed, in a line."""
+    found = [
+        *_named("input", old.inputs, new.inputs),
+        *_named("process", old.processes, new.processes),
+        *(["the links changed"] if old.links != new.links else []),
+    ]
+    return "; ".join(found) or "nothing has changed"
+
+
+def _named(kind: str, old: Mapping[str, object], new: Mapping[str, object]) -> Iterator[str]:
+    for name in new:
+        if name not in old:
+            yield f"{kind} {name} added"
+        elif new[name] != old[name]:
+            yield f"{kind} {name} changed"
+    for name in old:
+        if name not in new:
+            yield f"{kind} {name} removed"
