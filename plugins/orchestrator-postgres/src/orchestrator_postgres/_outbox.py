@@ -1,0 +1,117 @@
+"""`Outbox`: the hand-over of one input's rows, in one short transaction each time."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+import attrs
+
+from orchestrator_core import JSON, Event, EventError, Operation, load_json
+from orchestrator_postgres._session import Connection, Session, fetch
+from orchestrator_postgres._statements import load
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+_OPERATIONS = {operation.value: operation for operation in Operation}
+
+
+@attrs.frozen
+class Batch:
+    """What was claimed.
+
+    Attributes:
+        events: the events in the order in which they happened; claimed, so that nobody else gets them.
+        held: another orchestrator is handing this input over just now.
+        asleep: writers ring.
+    """
+
+    events: Sequence[Event] = ()
+    held: bool = False
+    asleep: bool = True
+
+
+@attrs.frozen
+class Outbox:
+    """The rows of one input that wait to be handed over.
+
+    Attributes:
+        session: a session of the database, used for nothing else meanwhile.
+        schema: the schema of our objects.
+        input: the input's name.
+    """
+
+    session: Session
+    schema: str
+    input: str
+
+    async def claim(self, limit: int) -> Batch:
+        """Begin a transaction, delete up to so many rows and return them as events.
+
+        Nothing is gone before `commit`; whatever ends the session brings the rows back.
+        """
+        return await self.session.call(partial(self._claim, limit=limit), "claiming outbox rows")
+
+    async def commit(self, *, asleep: bool | None = None) -> None:
+        """Commit what was claimed; say whether writers shall ring from now on, if that changes."""
+        await self.session.call(partial(self._commit, asleep=asleep), "committing the hand-over")
+
+    async def backlog(self) -> tuple[int, float]:
+        """Return how many rows wait, and for how many seconds the oldest has."""
+        statement = load("handover", self.schema)["backlog"]
+        rows = await self.session.execute(statement, {"input": self.input}, what="measuring the outbox")
+        return rows[0][0], rows[0][1]
+
+    def _claim(self, connection: Connection, limit: int) -> Batch:
+        statements = load("handover", self.schema)
+        connection.execute(statements["begin"])
+        turn = fetch(connection, statements["take_turn"], {"input": self.input})
+        if not turn:
+            connection.execute("ROLLBACK")
+            return Batch(held=True)
+        rows = fetch(connection, statements["claim"], {"input": self.input, "limit": limit})
+        return Batch([_event(*row) for row in rows], asleep=turn[0][0])
+
+    def _commit(self, connection: Connection, *, asleep: bool | None) -> None:
+        if asleep is not None:
+            fetch(connection, load("handover", self.schema)["set_asleep"], {"input": self.input, "asleep": asleep})
+        connection.execute("COMMIT")
+
+
+def _event(  # noqa: PLR0917 (a row, column by column)
+    uid: str,
+    op: str,
+    location: str,
+    id: str,  # noqa: A002
+    key: str | None,
+    payload: str | None,
+    at: Any,  # noqa: ANN401
+) -> Event:
+    images = _images(payload)
+    return Event(
+        location=location,
+        operation=_OPERATIONS[op],
+        id=id,
+        uid=uid,
+        data=images.get("data"),
+        before=images.get("before"),
+        key=key,
+        time=at,
+    )
+
+
+def _images(payload: str | None) -> dict[str, JSON]:
+    try:
+        images: dict[str, JSON] = load_json(payload or "{}")
+    except EventError:
+        # A json column takes what no event can hold, such as a number out of every range.
+        return {"data": {"truncated": True}}
+    return images
+
+
+def reduce(event: Event) -> Event:
+    """Return an event that can be accepted in place of one that can't: with its identity, without its rows."""
+    before: JSON = {"truncated": True} if event.before is not None else None
+    data: JSON = {"truncated": True} if event.data is not None else None
+    return attrs.evolve(event, data=data, before=before)

@@ -1,0 +1,48 @@
+-- The hand-over: claim and delete, then accept, then commit; {schema} is our schema's quoted name.
+
+-- name: begin
+-- The server's own deadlines stand behind ours: a client that vanished must not hold the input for long.
+BEGIN;
+SET LOCAL synchronous_commit = on;
+SET LOCAL idle_in_transaction_session_timeout = '10s';
+SET LOCAL lock_timeout = '1s';
+SET LOCAL statement_timeout = '10s';
+SELECT set_config('client_connection_check_interval', '1s', true)
+WHERE current_setting('client_connection_check_interval', true) IS NOT NULL AND version() LIKE '%linux%'
+
+-- name: take_turn
+-- One orchestrator at a time hands an input over, so the order of each key holds. No row: somebody else is at it.
+SELECT asleep FROM {schema}.input WHERE name = %(input)s FOR UPDATE SKIP LOCKED
+
+-- name: claim
+-- Never by cursor: a row that commits late has a low seq. MATERIALIZED, because a plan may run a subquery more than once.
+WITH batch AS MATERIALIZED (
+    SELECT ctid FROM {schema}.outbox WHERE input = %(input)s ORDER BY seq LIMIT %(limit)s FOR UPDATE SKIP LOCKED
+), gone AS (
+    DELETE FROM {schema}.outbox AS o USING batch WHERE o.ctid = batch.ctid
+    RETURNING o.seq, o.uid::text, o.op, o.location, o.id, o.key, o.payload::text, o.at
+)
+SELECT uid, op, location, id, key, payload, at FROM gone ORDER BY seq
+
+-- name: set_asleep
+UPDATE {schema}.input SET asleep = %(asleep)s WHERE name = %(input)s AND asleep <> %(asleep)s
+
+-- name: backlog
+-- How much waits to be handed over, counted up to a bound, and for how many seconds the oldest has waited.
+SELECT count(*), coalesce(extract(epoch FROM clock_timestamp() - min(at)), 0)::float8
+FROM (SELECT at FROM {schema}.outbox WHERE input = %(input)s ORDER BY seq LIMIT 100000) AS waiting
+
+-- name: limits
+-- For a page of the backfill: writers wait for it, so it waits for them only shortly.
+SET LOCAL lock_timeout = '2s';
+SET LOCAL statement_timeout = '10s'
+
+-- name: backfill_page
+SELECT {schema}.backfill_page(%(input)s, %(relation)s::oid, %(location)s, %(page)s)
+
+-- name: backfilled
+-- The tables whose backfill is done.
+SELECT location FROM {schema}.backfill WHERE input = %(input)s AND done_at IS NOT NULL
+
+-- name: restart_backfill
+DELETE FROM {schema}.backfill WHERE input = %(input)s AND location = ANY (%(locations)s)
