@@ -1,0 +1,97 @@
+"""An engine that gives recorded answers, for what a real one can't be made to say."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import socketserver
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import attrs
+
+Answer = bytes
+"""All that goes over the connection."""
+
+VERSION = {"ApiVersion": "1.41", "MinAPIVersion": "1.12", "Version": "20.10.24", "Os": "linux", "Arch": "amd64"}
+
+
+def answer(content: object, status: int = 200) -> Answer:
+    """Return an answer of JSON."""
+    body = json.dumps(content).encode()
+    head = f"HTTP/1.1 {status} x\r\nContent-Type: application/json\r\nContent-Length: {len(body)}\r\nConnection: close"
+    return head.encode() + b"\r\n\r\n" + body
+
+
+def raw(body: bytes, *head: str, status: int = 200) -> Answer:
+    """Return an answer with this body, and a head of these lines."""
+    return "\r\n".join([f"HTTP/1.1 {status} x", *head, "Connection: close"]).encode() + b"\r\n\r\n" + body
+
+
+def chunked(*lines: bytes) -> Answer:
+    """Return an answer that comes line by line."""
+    chunks = [b"%x\r\n%s\r\n\r\n" % (len(line) + 2, line) for line in lines]
+    return raw(b"".join([*chunks, b"0\r\n\r\n"]), "Transfer-Encoding: chunked")
+
+
+@attrs.define
+class Recorded:
+    """An engine that answers by script.
+
+    Attributes:
+        socket: where it listens.
+        answers: by what the request's first line holds; the first that fits counts.
+        asked: the first lines of all requests.
+    """
+
+    socket: Path
+    answers: Mapping[str, Answer | Callable[[], Answer]]
+    asked: list[str] = attrs.field(factory=list)
+
+    @property
+    def host(self) -> str:
+        """What goes into `DOCKER_HOST`."""
+        return f"unix://{self.socket}"
+
+    def answer_to(self, line: str) -> Answer:
+        """Return what to say to a request."""
+        self.asked.append(line)
+        if "/version" in line and "/version" not in self.answers:
+            return answer(VERSION)
+        found = next((each for part, each in self.answers.items() if part in line), answer({"message": "?"}, 404))
+        return found if isinstance(found, bytes) else found()
+
+
+@contextlib.contextmanager
+def recorded(socket: Path, answers: Mapping[str, Answer | Callable[[], Answer]]) -> Iterator[Recorded]:
+    """Run an engine that answers by script."""
+    engine = Recorded(socket, answers)
+
+    class Handler(socketserver.StreamRequestHandler):
+        def handle(self) -> None:
+            line = self.rfile.readline().decode()
+            length = 0
+            while (head := self.rfile.readline()) not in {b"\r\n", b""}:
+                if head.lower().startswith(b"content-length:"):
+                    length = int(head.split(b":")[1])
+            self.rfile.read(length)
+            with contextlib.suppress(OSError):
+                self.wfile.write(engine.answer_to(line))
+
+    class Server(socketserver.ThreadingUnixStreamServer):
+        daemon_threads = True
+
+        def get_request(self) -> Any:
+            line, _ = super().get_request()
+            return line, ("", 0)
+
+    with Server(str(socket), Handler) as server:
+        thread = threading.Thread(target=server.serve_forever, args=(0.02,))
+        thread.start()
+        try:
+            yield engine
+        finally:
+            server.shutdown()
+            thread.join()

@@ -1,0 +1,71 @@
+"""What the plugin's tests share: one real engine for the whole run, empty for each test."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+sys.path.insert(0, str(Path(__file__).parent))  # the modules beside the tests; test folders are no packages
+
+from engines import Dockerd, EngineMissing, engine, missing
+
+_ENGINES = {"dockerd", "own_dockerd", "lasting_dockerd"}
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark whatever uses an engine."""
+    for item in items:
+        if _ENGINES & set(getattr(item, "fixturenames", ())):
+            item.add_marker(pytest.mark.needs_docker)
+
+
+@pytest.fixture(
+    params=[pytest.param(("asyncio", {"debug": False}), id="asyncio"), pytest.param(("trio", {}), id="trio")]
+)
+def anyio_backend(request: pytest.FixtureRequest) -> Any:
+    """Run each test on both event loops."""
+    return request.param
+
+
+@pytest.fixture(scope="session")
+def shared_dockerd() -> Iterator[Dockerd]:
+    """A real engine."""
+    try:
+        with engine() as dockerd:
+            yield dockerd
+    except EngineMissing as error:
+        missing(error)
+
+
+@pytest.fixture
+def dockerd(shared_dockerd: Dockerd, monkeypatch: pytest.MonkeyPatch) -> Iterator[Dockerd]:
+    """A real engine without containers, named by DOCKER_HOST."""
+    monkeypatch.setenv("DOCKER_HOST", shared_dockerd.host)
+    yield shared_dockerd
+    shared_dockerd.remove_all()
+
+
+@pytest.fixture
+def own_dockerd(monkeypatch: pytest.MonkeyPatch) -> Iterator[Dockerd]:
+    """An engine of the test's own, to be killed and frozen as it likes."""
+    try:
+        with engine() as dockerd:
+            monkeypatch.setenv("DOCKER_HOST", dockerd.host)
+            yield dockerd
+    except EngineMissing as error:
+        missing(error)
+
+
+@pytest.fixture
+def lasting_dockerd(monkeypatch: pytest.MonkeyPatch) -> Iterator[Dockerd]:
+    """An engine whose containers go on when it is killed."""
+    try:
+        with engine("--live-restore") as dockerd:
+            monkeypatch.setenv("DOCKER_HOST", dockerd.host)
+            yield dockerd
+    except EngineMissing as error:
+        missing(error)

@@ -1,0 +1,147 @@
+"""A pipeline in a program of its own, to be killed while its containers run, and what its containers leave behind."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Self
+
+from engines import IMAGE, Dockerd
+
+_PROGRAM = "import sys; from orchestrator_core.cli import main; sys.exit(main())"
+_LOOK_SECONDS = 0.02
+
+STEPS = "echo start $PIPELINE_DELIVERY_ID >> /effects/log; sleep {}; echo end $PIPELINE_DELIVERY_ID >> /effects/log"
+"""A script that leaves a mark when it starts and one when it ends."""
+
+
+class PipelineFolder:
+    """A folder with a pipeline of one input and one docker process, and the program that runs it.
+
+    Args:
+        folder: where everything is written.
+        dockerd: the engine.
+        count: how many events there are.
+        script: what the container's shell does; ``/effects`` is `effects`.
+        options: other lines of the process's execution context.
+        table: lines of the process's own table.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        dockerd: Dockerd,
+        *,
+        count: int,
+        script: str,
+        options: Sequence[str] = (),
+        table: Sequence[str] = (),
+    ) -> None:
+        self.folder = folder
+        self.dockerd = dockerd
+        self.effects = folder / "effects"
+        self.effects.mkdir()
+        self._program: subprocess.Popen[bytes] | None = None
+        events = [json.dumps({"location": "t", "operation": "create", "id": str(n)}) for n in range(count)]
+        (folder / "events.jsonl").write_text("".join(f"{line}\n" for line in events))
+        (folder / "pipeline.toml").write_text(
+            "\n".join(
+                [
+                    "version = 1",
+                    '[pipeline]\nname = "test"\nconcurrency = 8',
+                    '[journal]\nurl = "sqlite:journal.db"',
+                    '[inputs.source]\ntype = "jsonl"\noptions = { path = "events.jsonl" }',
+                    '[processes.job]\ntype = "docker"\nafter = ["source"]',
+                    *table,
+                    "[processes.job.execution_context]",
+                    f'image = "{IMAGE}"',
+                    f"command = {json.dumps(['sh', '-c', script])}",
+                    'mounts = [{ source = "effects", target = "/effects" }]',
+                    *options,
+                ]
+            )
+        )
+
+    def start(self, *arguments: str) -> Self:
+        """Run the pipeline until it is idle."""
+        with (self.folder / "log").open("ab") as log:
+            self._program = subprocess.Popen(
+                [sys.executable, "-c", _PROGRAM, "run", "pipeline.toml", "--until-idle", *arguments],
+                cwd=self.folder,
+                env={**os.environ, "DOCKER_HOST": self.dockerd.host},
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+            )
+        return self
+
+    def kill(self, number: signal.Signals = signal.SIGKILL, within: float = 60.0) -> int:
+        """Send a signal and wait for the program's end; return its exit code."""
+        assert self._program is not None
+        self._program.send_signal(number)
+        return self._program.wait(within)
+
+    def finish(self, within: float = 120.0) -> int:
+        """Wait until the program has ended by itself; return its exit code."""
+        assert self._program is not None
+        try:
+            return self._program.wait(within)
+        except subprocess.TimeoutExpired:
+            raise AssertionError(f"the pipeline did not end: {self.output[-2000:]}") from None
+
+    @property
+    def is_running(self) -> bool:
+        """Whether the program runs."""
+        return self._program is not None and self._program.poll() is None
+
+    def has_done(self, count: int) -> bool:
+        """Tell whether so many deliveries have left their last mark, or nothing is left to do."""
+        return len(self.marks("end")) >= count or not self.is_running
+
+    @property
+    def output(self) -> str:
+        """What the program has printed."""
+        return (self.folder / "log").read_text(errors="replace")
+
+    def marks(self, word: str) -> Counter[str]:
+        """Return how often each delivery has left a mark."""
+        path = self.effects / "log"
+        lines = path.read_text().splitlines() if path.exists() else []
+        return Counter(line.split()[1] for line in lines if line.startswith(f"{word} "))
+
+    def deliveries(self) -> Sequence[Mapping[str, Any]]:
+        """Return the ledger as ``orchestrator deliveries`` shows it."""
+        found = subprocess.run(
+            [sys.executable, "-c", _PROGRAM, "deliveries", "list", "--json", "--limit", "10000"],
+            cwd=self.folder,
+            check=True,
+            capture_output=True,
+        )
+        return [json.loads(line) for line in found.stdout.splitlines()]
+
+    @contextlib.contextmanager
+    def ended_at_last(self) -> Iterator[Self]:
+        """Kill the program if the test leaves it running."""
+        try:
+            yield self
+        finally:
+            if self.is_running:
+                self.kill()
+
+
+def wait_until(condition: Callable[[], bool], what: str, within: float = 60.0) -> None:
+    """Wait for something that other programs do."""
+    end = time.monotonic() + within
+    while not condition():
+        if time.monotonic() > end:
+            raise AssertionError(f"it did not happen within {within:g} s: {what}")
+        time.sleep(_LOOK_SECONDS)

@@ -1,0 +1,348 @@
+"""An engine that is away, restarted, in trouble or talks nonsense: nothing is recorded against the job."""
+
+from __future__ import annotations
+
+import gc
+import os
+import signal
+import socket
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import anyio
+import pytest
+from answers import VERSION, Answer, Recorded, answer, chunked, raw, recorded
+from anyio import to_thread
+from engines import IMAGE, Dockerd
+from pipelines import STEPS, PipelineFolder, wait_until
+
+from orchestrator_core import ConfigurationError, Event, RetryLater
+from orchestrator_core.testing import FakeAttemptContext
+from orchestrator_docker import (
+    DockerProcess,
+    EngineUnreachableError,
+    ImagePullError,
+    RegistryAuth,
+    RegistryBusyError,
+)
+from orchestrator_docker._engine import Engine
+from orchestrator_docker._sdk import refuse_replaced_urllib3
+
+pytestmark = [
+    pytest.mark.anyio,
+    # The SDK leaves a socket open that it could not connect, until the garbage is collected.
+    pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),
+    pytest.mark.filterwarnings("ignore::ResourceWarning"),
+]
+
+EVENT = Event(location="rain", operation="create", id="7")
+
+Answers = Mapping[str, Answer | Callable[[], Answer]]
+Serve = Callable[[Answers], AbstractContextManager[Recorded]]
+
+
+@pytest.fixture(autouse=True)
+def collected() -> Iterator[None]:
+    """Let no later test hear of the sockets that the SDK left open."""
+    yield
+    gc.collect()
+
+
+@pytest.fixture
+def serve(tmp_path: Path) -> Serve:
+    """Return a function that runs an engine which answers by script."""
+    return lambda answers: recorded(tmp_path / "e.sock", answers)
+
+
+def container(**state: Any) -> Answer:
+    """Return what `inspect` says of the delivery's container."""
+    labels = {
+        "orchestrator-engine.delivery": "delivery-1",
+        "orchestrator-engine.attempt": "1",
+        "orchestrator-engine.process": "process",
+        "orchestrator-engine.deadline": "4102444800.0",
+    }
+    known = {"Status": "running", "Running": True, "ExitCode": 0, "FinishedAt": "0001-01-01T00:00:00Z", **state}
+    return answer({"Id": "c1", "Name": "/orchestrator-delivery-1", "Config": {"Labels": labels}, "State": known})
+
+
+async def attempt(host: str, *, context: FakeAttemptContext | None = None, **options: Any) -> None:
+    """Run one attempt on an engine."""
+    async with DockerProcess(image=IMAGE, command=["true"], host=host, **options) as process:
+        with anyio.fail_after(60):
+            await process.run(EVENT, context or FakeAttemptContext())
+
+
+NONSENSE = [
+    pytest.param(raw(b"<html>", "Content-Length: 6"), id="HTML"),
+    pytest.param(answer([1, 2]), id="a list"),
+    pytest.param(answer({}), id="an empty object"),
+    pytest.param(raw(b"{", "Content-Length: 1"), id="half an object"),
+    pytest.param(answer({"message": "out of luck"}, 500), id="500"),
+    pytest.param(answer({"message": "shutting down"}, 503), id="503"),
+]
+
+
+@pytest.mark.parametrize("said", NONSENSE)
+async def test_d92_engine_in_trouble(serve: Serve, said: Answer) -> None:
+    """D92: an engine's own error, or nonsense, postpones the attempt, which asks first what became of it."""
+    with serve({"/create": said}) as engine, pytest.raises(RetryLater) as caught:
+        await attempt(engine.host)
+    assert caught.value.interrupted
+
+
+CUT = [
+    pytest.param(raw(b'{"Id"', "Content-Length: 40"), id="shorter than it says"),
+    pytest.param(raw(b'5\r\n{"Id', "Transfer-Encoding: chunked"), id="in a chunk"),
+    pytest.param(b"", id="before a word"),
+    pytest.param(b"\0\0\0", id="no HTTP"),
+]
+
+
+@pytest.mark.parametrize("said", CUT)
+async def test_d92_answer_that_is_cut(serve: Serve, said: Answer) -> None:
+    """D92: an answer that is cut is no answer; the call is made again until there is one."""
+    answers = iter([said, said, answer({"Id": "c1"}, 201)])
+    script: Answers = {
+        "/create": lambda: next(answers),
+        "/start": raw(b"", status=204),
+        "/json": container(Status="exited", Running=False),
+    }
+    with serve(script) as engine:
+        await attempt(engine.host)
+    assert 3 == sum("/create" in line for line in engine.asked)
+
+
+async def test_d92_engine_too_old(serve: Serve) -> None:
+    """D92: an engine that speaks no version of ours is said so."""
+    with serve({"/version": answer({**VERSION, "ApiVersion": "1.10"})}) as engine, pytest.raises(RetryLater) as caught:
+        await attempt(engine.host)
+    assert "no longer supported" in caught.value.reason
+
+
+@pytest.mark.parametrize("kind", ["missing", "folder", "file", "nobody listens"])
+async def test_d92_socket_that_is_none(tmp_path: Path, kind: str) -> None:
+    """D92: whatever stands at the socket's path, `check` says what to do."""
+    path = tmp_path / "docker.sock"
+    if kind == "folder":
+        path.mkdir()
+    elif kind == "file":
+        path.touch()
+    elif kind == "nobody listens":
+        with socket.socket(socket.AF_UNIX) as line:
+            line.bind(str(path))
+    async with DockerProcess(image=IMAGE, host=f"unix://{path}") as process:
+        with pytest.raises(EngineUnreachableError, match="DOCKER_HOST"):
+            await process.check()
+
+
+async def test_d92_permission_denied() -> None:
+    """D92: who may not use the socket is told how to."""
+    error = EngineUnreachableError("unix:///var/run/docker.sock", "[Errno 13] Permission denied")
+    assert "usermod -aG docker" in str(error)
+
+
+@pytest.mark.parametrize("host", ["ftp://x", "tcp://", "unix:///a?b=c", "tcp://host:port"])
+async def test_d92_address_that_is_none(host: str) -> None:
+    """D92: an address that can't be one is a configuration error."""
+    with pytest.raises(ConfigurationError, match="Docker Engine"):
+        Engine(host)
+
+
+async def test_d91_phantom_conflict(serve: Serve) -> None:
+    """D91: a name that is taken by nobody is asked for again."""
+    conflict = answer({"message": "Conflict. The container name is already in use"}, 409)
+    answers = iter([conflict, conflict, answer({"Id": "c1"}, 201)])
+    script: Answers = {
+        "/create": lambda: next(answers),
+        "/containers/orchestrator-delivery-1/json": answer({"message": "No such container"}, 404),
+        "/containers/c1/json": container(Status="exited", Running=False),
+        "/start": raw(b"", status=204),
+    }
+    with serve(script) as engine:
+        await attempt(engine.host)
+
+
+def pulled(*lines: bytes) -> Answers:
+    """Return an engine without the image, whose pull answers with these lines."""
+    return {
+        "/containers/create": answer({"message": f"No such image: {IMAGE}"}, 404),
+        "/images/create": chunked(*lines),
+    }
+
+
+PULLS = [
+    pytest.param(
+        [b'{"status":"Pulling"}', b'{"errorDetail":{},"error":"manifest unknown"}'], "tag", id="200 and error"
+    ),
+    pytest.param([b'{"error":"unauthorized: authentication required"}'], "docker login", id="401"),
+    pytest.param([b'{"error":"pull access denied for x"}'], "docker login", id="denied"),
+    pytest.param([b'{"error":"no matching manifest for linux/arm64"}'], "architecture", id="wrong architecture"),
+    pytest.param([], "empty", id="nothing"),
+]
+
+
+@pytest.mark.parametrize(("lines", "why"), PULLS)
+async def test_b30_d89_pull_that_fails(serve: Serve, lines: list[bytes], why: str) -> None:
+    """B30, D89: the pull's answer is read to its end, its error is the attempt's, with what to do."""
+    with serve(pulled(*lines)) as engine, pytest.raises(ImagePullError, match=why):
+        await attempt(engine.host)
+
+
+@pytest.mark.parametrize("status", [404, 500])
+async def test_d89_pull_that_is_refused(serve: Serve, status: int) -> None:
+    """D89: a pull may fail before it begins."""
+    script = {**pulled(), "/images/create": answer({"message": "not found"}, status)}
+    with serve(script) as engine, pytest.raises(ImagePullError, match="not found"):
+        await attempt(engine.host)
+
+
+async def test_d89_rate_limit(serve: Serve) -> None:
+    """D89: a registry that is asked too often is asked later, and the job has not failed."""
+    line = b'{"error":"toomanyrequests: You have reached your pull rate limit"}'
+    with serve(pulled(line)) as engine, pytest.raises(RetryLater) as caught:
+        await attempt(engine.host)
+    assert isinstance(caught.value.__cause__, RegistryBusyError)
+
+
+async def test_d89_pull_that_is_cut(serve: Serve) -> None:
+    """D89: a pull that is cut half way has not happened."""
+    script = {**pulled(), "/images/create": raw(b'20\r\n{"status":', "Transfer-Encoding: chunked")}
+    with serve(script) as engine, pytest.raises(RetryLater):
+        await attempt(engine.host)
+
+
+async def test_pull_never(serve: Serve) -> None:
+    """``pull = "never"`` asks no registry."""
+    with serve(pulled()) as engine, pytest.raises(ImagePullError, match="never"):
+        await attempt(engine.host, pull="never")
+    assert not any("/images/create" in line for line in engine.asked)
+
+
+async def test_attempts_share_a_pull(serve: Serve) -> None:
+    """Attempts that want the image at the same time pull it once."""
+    is_there = False
+
+    def pull() -> Answer:
+        nonlocal is_there
+        is_there = True
+        return chunked(b'{"status":"done"}')
+
+    def create() -> Answer:
+        return answer({"Id": "c1"}, 201) if is_there else answer({"message": "No such image"}, 404)
+
+    script: Answers = {
+        "/images/create": pull,
+        "/containers/create": create,
+        "/start": raw(b"", status=204),
+        "/json": container(Status="exited", Running=False),
+    }
+    with serve(script) as engine:
+        async with DockerProcess(image=IMAGE, host=engine.host) as process, anyio.create_task_group() as tasks:
+            for number in range(4):
+                tasks.start_soon(process.run, EVENT, FakeAttemptContext(delivery_id=f"delivery-{number}"))
+    assert 1 == sum("/images/create" in line for line in engine.asked)
+
+
+async def test_check_pulls_nothing_that_is_there(serve: Serve) -> None:
+    """`check` asks for the image, and pulls it only if it is missing."""
+    with serve({f"/images/{IMAGE}/json": answer({"Id": "i1"})}) as engine:
+        async with DockerProcess(image=IMAGE, host=engine.host, registry_auth=RegistryAuth("me", "x")) as process:
+            await process.check()
+    assert not any("/images/create" in line for line in engine.asked)
+
+
+def test_replaced_urllib3_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An environment whose urllib3 is replaced is refused by name. Catches: connections mixed up between threads."""
+    real = metadata.version
+    monkeypatch.setattr(metadata, "version", lambda name: "2.13.900" if name == "urllib3-future" else real(name))
+    with pytest.raises(ConfigurationError, match="niquests"):
+        refuse_replaced_urllib3()
+
+
+def test_urllib3_is_the_real_one() -> None:
+    """Nothing in the environment of these tests replaces urllib3."""
+    assert {"urllib3"} == set(metadata.packages_distributions()["urllib3"])
+
+
+async def killed_and_started_while_it_runs(dockerd: Dockerd, script: str, context: FakeAttemptContext) -> None:
+    """Run a container, kill its engine -9 once it has written "on", and start the engine again."""
+    async with DockerProcess(image=IMAGE, command=["sh", "-c", script]) as process, anyio.create_task_group() as tasks:
+        tasks.start_soon(restart_once_on, dockerd, context)
+        with anyio.fail_after(90):
+            await process.run(EVENT, context)
+
+
+async def restart_once_on(dockerd: Dockerd, context: FakeAttemptContext) -> None:
+    """Kill the engine once the container has written "on", and start it again."""
+    while "on" not in context.lines:  # noqa: ASYNC110 (another program writes it)
+        await anyio.sleep(0.01)
+    await to_thread.run_sync(dockerd.kill)
+    await to_thread.run_sync(dockerd.start)
+
+
+async def test_engine_restart_is_an_interruption(own_dockerd: Dockerd) -> None:
+    """A container that its engine takes down is run again, and that is no failure."""
+    context = FakeAttemptContext()
+    with pytest.raises(ExceptionGroup) as caught:
+        await killed_and_started_while_it_runs(own_dockerd, "echo on; sleep 60", context)
+    (error,) = caught.value.exceptions
+    assert isinstance(error, RetryLater)
+    assert "restarted" in error.reason
+
+
+async def test_live_restore_loses_nothing(lasting_dockerd: Dockerd) -> None:
+    """A container that outlives its engine is waited for, and its log is read on where it was cut."""
+    context = FakeAttemptContext()
+    await killed_and_started_while_it_runs(lasting_dockerd, "echo on; sleep 6; echo done", context)
+    assert ["on", "done"] == context.lines
+
+
+async def test_unreachable_until_the_deadline(tmp_path: Path) -> None:
+    """An engine that stays away is nobody's failure: the attempt is postponed, and asks for its container first."""
+    context = FakeAttemptContext(deadline=time.time() + 2.0)
+    with pytest.raises(RetryLater, match="no Docker Engine answers") as caught:
+        await attempt(f"unix://{tmp_path}/none.sock", context=context)
+    assert caught.value.interrupted
+
+
+async def test_frozen_engine_does_not_freeze_the_loop(own_dockerd: Dockerd) -> None:
+    """While the engine hangs, the event loop goes on and a cancelled attempt lets go."""
+    async with DockerProcess(image=IMAGE, command=["true"]) as process:
+        await process.check()
+        own_dockerd.kill(signal.SIGSTOP)
+        try:
+            with anyio.move_on_after(0.5) as scope:
+                await process.run(EVENT, FakeAttemptContext())
+        finally:
+            own_dockerd.kill(signal.SIGCONT)
+    assert scope.cancelled_caught
+
+
+@pytest.fixture(params=["own_dockerd", "lasting_dockerd"], ids=["takes containers down", "live-restore"])
+def any_dockerd(request: pytest.FixtureRequest) -> Iterator[Dockerd]:
+    """An engine of either kind."""
+    dockerd: Dockerd = request.getfixturevalue(request.param)
+    return dockerd  # type: ignore[return-value]
+
+
+@pytest.mark.chaos
+@pytest.mark.needs_docker
+def test_engine_killed_again_and_again(any_dockerd: Dockerd, tmp_path: Path) -> None:
+    """Dockerd killed -9 under load: every delivery is done in the end, and no container is left."""
+    kills = int(os.environ.get("ORCHESTRATOR_KILLS", "10"))
+    pipeline = PipelineFolder(tmp_path, any_dockerd, count=kills * 6, script=STEPS.format(1))
+    with pipeline.start().ended_at_last():
+        for _ in range(kills):
+            goal = len(pipeline.marks("end")) + 3
+            wait_until(lambda goal=goal: pipeline.has_done(goal), "containers end", 120)  # type: ignore[misc]
+            any_dockerd.kill()
+            any_dockerd.start()
+        assert 0 == pipeline.finish(600)
+    assert {"done"} == {each["state"] for each in pipeline.deliveries()}
+    assert kills * 6 == len(pipeline.marks("end"))
+    assert [] == any_dockerd.client.containers(all=True)

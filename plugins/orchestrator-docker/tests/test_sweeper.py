@@ -1,0 +1,167 @@
+"""When containers go: not before the journal has committed, and then whatever happened in between."""
+
+from __future__ import annotations
+
+import signal
+import time
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import anyio
+import pytest
+from engines import IMAGE, Dockerd
+from pipelines import STEPS, PipelineFolder, wait_until
+
+from orchestrator_core import (
+    DeliveryQuery,
+    Event,
+    JournalReader,
+    MemoryJournal,
+    Orchestrator,
+    RetryPolicy,
+    SqliteJournal,
+    SystemClock,
+)
+from orchestrator_core.testing import ScriptedInput
+from orchestrator_docker import DockerProcess
+from orchestrator_docker._engine import Engine
+from orchestrator_docker._naming import Owner, name_of
+from orchestrator_docker._remover import Remover
+from orchestrator_docker._sweeper import Sweeper
+
+pytestmark = pytest.mark.anyio
+
+LATER = 4_102_444_800.0
+
+
+@pytest.fixture
+async def engine(dockerd: Dockerd) -> AsyncIterator[Engine]:
+    """The engine as the plugin sees it."""
+    engine = Engine()
+    yield engine
+    engine.close()
+
+
+def leave(dockerd: Dockerd, owner: Owner, script: str = "sleep 60") -> str:
+    """Leave a container behind, as a crash does; return its name."""
+    client = dockerd.client
+    name = name_of(owner.delivery_id)
+    client.create_container(IMAGE, ["sh", "-c", script], name=name, labels=dict(owner.labels()))
+    client.start(name)
+    return name
+
+
+async def journal_with_one(tmp_path: Path, *, fails: bool = False) -> tuple[str, Path]:
+    """Run one event through a pipeline; return its delivery's id and the journal's path."""
+    path = tmp_path / "journal.db"
+
+    class Job:
+        async def run(self, event: Event, context: Any) -> None:
+            if fails:
+                raise ValueError
+
+    async with Orchestrator(journal=SqliteJournal(path)) as orchestrator:
+        orchestrator.add_input("source", ScriptedInput([Event(location="t", operation="create", id="1")]))
+        orchestrator.add_process("job", Job(), retry=RetryPolicy(attempts=1))
+        orchestrator.add_link("source", "job")
+        await orchestrator.run(until_idle=True)
+        (delivery,) = await orchestrator.journal.deliveries(DeliveryQuery())
+    return delivery.id, path
+
+
+async def swept(engine: Engine, journal: JournalReader | None, *, name: str = "job", times: int = 1) -> list[str]:
+    """Sweep some times and return what was removed."""
+    remover = Remover(engine)
+    sweeper = Sweeper(engine, remover, SystemClock(), name, journal)
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(remover.run)
+        removed = [each for _ in range(times) for each in await sweeper.sweep()]
+        await remover.drained()
+        tasks.cancel_scope.cancel()
+    return removed
+
+
+def owner_of(delivery_id: str, **changes: Any) -> Owner:
+    """Return the owner of a delivery's first attempt."""
+    return Owner(**{"delivery_id": delivery_id, "attempt": 1, "process": "job", "deadline": LATER, **changes})
+
+
+async def test_finished_deliverys_container_is_swept(dockerd: Dockerd, engine: Engine, tmp_path: Path) -> None:
+    """What a crash between commit and removal has left is removed, running or not."""
+    delivery_id, path = await journal_with_one(tmp_path)
+    name = leave(dockerd, owner_of(delivery_id))
+    async with SqliteJournal.reader(path) as journal:
+        assert [name] == await swept(engine, journal)
+    assert [] == dockerd.client.containers(all=True)
+
+
+async def test_unknown_deliverys_container_is_swept(dockerd: Dockerd, engine: Engine, tmp_path: Path) -> None:
+    """A delivery that this journal has forgotten needs no container."""
+    delivery_id, path = await journal_with_one(tmp_path)
+    name = leave(dockerd, owner_of(delivery_id.rpartition("-")[0] + "-99.0"))
+    async with SqliteJournal.reader(path) as journal:
+        assert [name] == await swept(engine, journal)
+
+
+async def test_other_installations_are_left_alone(dockerd: Dockerd, engine: Engine, tmp_path: Path) -> None:
+    """Two pipelines may share an engine. Catches: a sweep that kills the neighbour's jobs."""
+    _, path = await journal_with_one(tmp_path)
+    leave(dockerd, owner_of("other-1.0"))
+    async with SqliteJournal.reader(path) as journal:
+        assert [] == await swept(engine, journal, times=3)
+
+
+async def test_kept_container_stays(dockerd: Dockerd, engine: Engine, tmp_path: Path) -> None:
+    """What is kept for a look is not swept while its delivery is known."""
+    delivery_id, path = await journal_with_one(tmp_path, fails=True)
+    name = leave(dockerd, owner_of(delivery_id, keep="failed"), "exit 1")
+    dockerd.client.wait(name)
+    async with SqliteJournal.reader(path) as journal:
+        assert [] == await swept(engine, journal, times=3)
+
+
+async def test_strangers_containers_are_left_alone(dockerd: Dockerd, engine: Engine, tmp_path: Path) -> None:
+    """A container without our labels is none of ours."""
+    _, path = await journal_with_one(tmp_path)
+    dockerd.client.create_container(IMAGE, ["true"], name="orchestrator-k1-1.0")
+    async with SqliteJournal.reader(path) as journal:
+        assert [] == await swept(engine, journal, times=3)
+
+
+async def test_overdue_container_of_nobody_is_swept(dockerd: Dockerd, engine: Engine) -> None:
+    """A container that runs long after its deadline has nobody who waits for it, whoever made it."""
+    name = leave(dockerd, owner_of("other-1.0", deadline=time.time() - 3_600))
+    async with MemoryJournal() as journal:
+        assert [name] == await swept(engine, journal)
+
+
+@pytest.mark.parametrize(
+    ("keep", "script", "left"),
+    [("never", "exit 1", 0), ("failed", "exit 1", 1), ("failed", "true", 0), ("always", "true", 1)],
+)
+async def test_b31_container_goes_or_is_kept(
+    dockerd: Dockerd, tmp_path: Path, keep: Any, script: str, left: int
+) -> None:
+    """B31: removed after success and failure alike, unless it is to be kept; all labelled."""
+    async with Orchestrator(journal=SqliteJournal(tmp_path / "journal.db")) as orchestrator:
+        orchestrator.add_input("source", ScriptedInput([Event(location="t", operation="create", id="1")]))
+        job = DockerProcess(image=IMAGE, command=["sh", "-c", script], keep=keep)
+        orchestrator.add_process("job", job, retry=RetryPolicy(attempts=1))
+        orchestrator.add_link("source", "job")
+        with anyio.fail_after(60):
+            await orchestrator.run(until_idle=True)
+    assert left == len(dockerd.client.containers(all=True, filters={"label": "orchestrator-engine.delivery"}))
+
+
+def test_container_outlives_a_crash_before_the_commit(dockerd: Dockerd, tmp_path: Path) -> None:
+    """While the journal can't commit the outcome, the container stays. Catches: removed when `run` returned."""
+    pipeline = PipelineFolder(tmp_path, dockerd, count=1, script=STEPS.format(0.5))
+    with pipeline.start().ended_at_last():
+        wait_until(lambda: bool(pipeline.marks("start")), "the container runs")
+        pipeline.kill(signal.SIGKILL)
+    wait_until(lambda: bool(pipeline.marks("end")), "the container has ended")
+    assert 1 == len(dockerd.client.containers(all=True))
+    pipeline.start().finish()
+    assert {1} == set(pipeline.marks("start").values())
+    assert [] == dockerd.client.containers(all=True)

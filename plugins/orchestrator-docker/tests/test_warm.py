@@ -1,0 +1,163 @@
+"""Warm containers: an attempt is a command in a container that runs already."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from datetime import timedelta
+from typing import Any
+
+import anyio
+import pytest
+from engines import IMAGE, Dockerd
+
+from orchestrator_core import Event, Reconciliation, Reject, RetryLater
+from orchestrator_core.testing import FakeAttemptContext, ProcessContract
+from orchestrator_docker import ContainerLostError, ContainerNonZeroExit, DockerProcess
+
+pytestmark = pytest.mark.anyio
+
+EVENT = Event(location="rain", operation="create", id="7")
+
+
+def warm(script: str, **options: Any) -> DockerProcess:
+    """Return a process with warm containers."""
+    return DockerProcess(image=IMAGE, command=["sh", "-c", script], warm=True, **options)
+
+
+async def lines_of(process: DockerProcess, *, event: Event = EVENT, delivery_id: str = "k1-1.0") -> Sequence[str]:
+    """Run one attempt and return what it has logged."""
+    context = FakeAttemptContext(delivery_id=delivery_id)
+    with anyio.fail_after(60):
+        await process.run(event, context)
+    return context.lines
+
+
+def containers(dockerd: Dockerd) -> set[str]:
+    """Return the ids of all containers."""
+    return {each["Id"] for each in dockerd.client.containers(all=True)}
+
+
+class TestContract(ProcessContract):
+    """A process with warm containers keeps what every process promises."""
+
+    timeout = 60.0
+
+    @pytest.fixture
+    def component(self, dockerd: Dockerd) -> DockerProcess:
+        return warm("true")
+
+    @pytest.fixture
+    def event(self) -> Event:
+        return EVENT
+
+
+async def test_container_is_used_again(dockerd: Dockerd) -> None:
+    """Attempts in turn share one container, each with its own variables."""
+    async with warm("echo $PIPELINE_DELIVERY_ID") as process:
+        assert ["k1-1.0"] == await lines_of(process)
+        first = containers(dockerd)
+        assert ["k1-2.0"] == await lines_of(process, delivery_id="k1-2.0")
+        assert first == containers(dockerd)
+        assert 1 == len(first)
+
+
+async def test_containers_go_with_the_process(dockerd: Dockerd) -> None:
+    """When the process is left, its containers are removed."""
+    async with warm("true") as process:
+        await lines_of(process)
+    assert set() == containers(dockerd)
+
+
+async def test_replaced_after_so_many_uses(dockerd: Dockerd) -> None:
+    """A container serves no more than `max_uses` attempts."""
+    async with warm("cat /tmp/uses 2>/dev/null; echo used >> /tmp/uses", max_uses=2, user="root") as process:
+        assert [[], ["used"], []] == [await lines_of(process) for _ in range(3)]
+
+
+async def test_replaced_after_a_failure(dockerd: Dockerd) -> None:
+    """A container in which an attempt has failed is not used again."""
+    async with warm("exit 3") as process:
+        with pytest.raises(ContainerNonZeroExit, match="code 3"):
+            await lines_of(process)
+        assert set() == containers(dockerd)
+
+
+async def test_removed_when_idle(dockerd: Dockerd) -> None:
+    """A container that nobody needs does not stay."""
+    async with warm("true", idle=timedelta(milliseconds=1)) as process:
+        await lines_of(process)
+        with anyio.fail_after(30):
+            while containers(dockerd):  # noqa: ASYNC110 (the engine removes it)
+                await anyio.sleep(0.05)
+
+
+@pytest.mark.parametrize(("code", "kind"), [(64, Reject), (75, RetryLater), (1, ContainerNonZeroExit)])
+async def test_exit_codes_mean_the_same(dockerd: Dockerd, code: int, kind: type[Exception]) -> None:
+    """Exit codes mean what they mean in a container of its own."""
+    async with warm(f"exit {code}") as process:
+        with pytest.raises(kind):
+            await lines_of(process)
+
+
+@pytest.mark.parametrize("is_read_only", [False, True], ids=["writable", "read-only"])
+async def test_large_event_and_output_file(dockerd: Dockerd, is_read_only: bool) -> None:
+    """Files work as in a container of its own, and none is left for the next attempt to be mistaken for its own."""
+    event = Event(location="rain", operation="create", id="7", data={"text": "x" * 100_000})
+    script = "[ -e $PIPELINE_OUTPUT_FILE ] && exit 9; wc -c < $PIPELINE_EVENT_FILE > $PIPELINE_OUTPUT_FILE"
+    async with warm(script, output="file", read_only=is_read_only, user="nobody") as process:
+        outputs = [await process.run(event, FakeAttemptContext(delivery_id=f"k1-{n}.0")) for n in range(2)]
+    assert [len(event.to_json())] * 2 == [status.output for status in outputs if status is not None]
+
+
+async def test_limits_hold(dockerd: Dockerd) -> None:
+    """What needs more memory than it may have is ended; of a command the engine does not tell why."""
+    async with warm("exec tail /dev/zero", memory="16m") as process:
+        with pytest.raises(ContainerNonZeroExit, match="SIGKILL"):
+            await lines_of(process)
+
+
+async def test_cut_off_ends_its_container(dockerd: Dockerd) -> None:
+    """A command that is cut off has ended before anything is recorded. Catches: two attempts at a time."""
+    context = FakeAttemptContext(deadline=time.time() + 1.0)
+    async with warm("echo on; sleep 60") as process:
+        with anyio.move_on_after(1.5):
+            await process.run(EVENT, context)
+        assert set() == containers(dockerd)
+    assert ["on"] == context.lines
+
+
+async def test_what_a_crash_left_is_ended_first(dockerd: Dockerd) -> None:
+    """Before a job is run again, the warm containers of an earlier run are ended, since it may still run there."""
+    async with warm("true") as process:
+        await lines_of(process)
+        (left,) = containers(dockerd)
+        async with warm("true") as successor:
+            context = FakeAttemptContext(delivery_id="k1-1.0")
+            assert Reconciliation.UNKNOWN is await successor.reconcile(EVENT, context)
+            assert left not in containers(dockerd)
+
+
+async def test_container_killed_from_outside(dockerd: Dockerd) -> None:
+    """A command whose container somebody kills has failed."""
+    context = FakeAttemptContext()
+    async with warm("echo on; sleep 60") as process, anyio.create_task_group() as tasks:
+        tasks.start_soon(_expect_lost, process, context)
+        with anyio.fail_after(60):
+            while "on" not in context.lines:  # noqa: ASYNC110 (another program writes it)
+                await anyio.sleep(0.01)
+        dockerd.client.kill(next(iter(containers(dockerd))))
+
+
+async def _expect_lost(process: DockerProcess, context: FakeAttemptContext) -> None:
+    with pytest.raises(ContainerLostError):
+        await process.run(EVENT, context)
+
+
+async def test_images_own_command(dockerd: Dockerd) -> None:
+    """Without a command of its own the process runs the image's. Catches: only the program of `hold` being run."""
+    client = dockerd.client
+    made = client.create_container(IMAGE, ["true"])
+    client.commit(made["Id"], "orchestrator-test/speaking", "1", conf={"Cmd": ["echo", "hello"]})
+    async with DockerProcess(image="orchestrator-test/speaking:1", warm=True) as process:
+        assert ["hello"] == await lines_of(process)
