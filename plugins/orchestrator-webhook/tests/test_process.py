@@ -1,0 +1,151 @@
+"""The process `webhook`: what it sends, and what it makes of the answers."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import anyio
+import pytest
+import standardwebhooks
+import svix
+from receiving import EVENT, Receiver, answer
+
+from orchestrator_core import Event, ProcessStatus, Reject, RetryLater
+from orchestrator_core.testing import FakeAttemptContext, ProcessContract
+from orchestrator_webhook import AsyncioOnlyError, BadStatusError, UnansweredError, WebhookProcess
+
+pytestmark = pytest.mark.anyio
+
+SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
+OTHER_SECRET = "whsec_C2FVsBQIhrscChlQIMV+b5sSYspob7oD"
+
+
+async def send(
+    process: WebhookProcess, event: Event = EVENT, context: FakeAttemptContext | None = None
+) -> ProcessStatus | None:
+    """Run a process once, for 30 s at most."""
+    with anyio.fail_after(30):
+        async with process:
+            return await process.run(event, context or FakeAttemptContext(delivery_id="k3f09a1c-1042.1"))
+
+
+class TestContract(ProcessContract):
+    """It is a process like any other."""
+
+    @pytest.fixture
+    def component(self, receiver: Receiver) -> WebhookProcess:
+        """A process with a receiver."""
+        return receiver.process(secret=SECRET)
+
+    @pytest.fixture
+    def event(self) -> Event:
+        """Any event."""
+        return EVENT
+
+
+async def test_the_body_is_the_event_as_json(receiver: Receiver) -> None:
+    """By default, as in the ancestor, and posted."""
+    await send(receiver.process())
+    (request,) = receiver.requests
+    assert ("POST", "/hook", "application/json") == (request.method, request.path, request.headers["content-type"])
+    assert EVENT.to_json().encode() == request.body
+
+
+@pytest.mark.parametrize("library", [standardwebhooks.Webhook, svix.Webhook], ids=["standardwebhooks", "svix"])
+@pytest.mark.parametrize("secret", [SECRET, OTHER_SECRET], ids=["new", "old"])
+async def test_other_libraries_verify_the_signature(receiver: Receiver, library: type, secret: str) -> None:
+    """While a secret is changed, the receiver may know either."""
+    await send(receiver.process(secret=[SECRET, OTHER_SECRET]))
+    (request,) = receiver.requests
+    library(secret).verify(request.body, dict(request.headers))
+    with pytest.raises(Exception, match="No matching signature"):
+        library(secret).verify(request.body + b" ", dict(request.headers))
+
+
+async def test_the_delivery_id_is_the_idempotency_key(receiver: Receiver) -> None:
+    """The same in every attempt; Standard Webhooks wants no full stop in it."""
+    for attempt in (1, 2):
+        await send(receiver.process(), context=FakeAttemptContext(delivery_id="k3f09a1c-1042.1", attempt=attempt))
+    keys = {(request.headers["webhook-id"], request.headers["idempotency-key"]) for request in receiver.requests}
+    assert {("k3f09a1c-1042_1", "k3f09a1c-1042_1")} == keys
+
+
+async def test_the_body_is_the_same_in_every_attempt(receiver: Receiver) -> None:
+    """A receiver that remembers ids may compare bodies. Catches: the attempt, or the time of sending, in the body."""
+    body = {"order": "{id}", "outputs": "{outputs}", "when": "{time}"}
+    for attempt in (1, 2):
+        context = FakeAttemptContext(attempt=attempt, outputs={"price": {"total": 3}})
+        await send(receiver.process(body=body), context=context)
+    first, second = receiver.requests
+    assert first.body == second.body
+
+
+async def test_connections_are_used_again(receiver: Receiver) -> None:
+    """B29: the ancestor never closed an answer, so that each request took a connection of its own for good."""
+    process = receiver.process()
+    async with process:
+        for _ in range(20):
+            await process.run(EVENT, FakeAttemptContext())
+    assert (20, 1) == (len(receiver.requests), receiver.connections)
+
+
+@pytest.mark.parametrize("status", ["200 OK", "201 Created", "202 Accepted", "204 No Content", "299 Odd"])
+async def test_2xx_is_success(receiver: Receiver, status: str) -> None:
+    """Whatever else it says."""
+    receiver.script = [answer(status)]
+    assert None is await send(receiver.process())
+
+
+@pytest.mark.parametrize("status", ["408 Request Timeout", "500 Internal Server Error", "503 Service Unavailable"])
+async def test_a_temporary_status_is_a_failure(receiver: Receiver, status: str) -> None:
+    """The process's retry policy says when it is tried again; the text is the ancestor's."""
+    receiver.script = [answer(status)]
+    with pytest.raises(BadStatusError) as caught:
+        await send(receiver.process())
+    assert f'error calling webhook: {receiver.url} returned "{status}"' == str(caught.value)
+
+
+async def test_410_is_dead_at_once(receiver: Receiver) -> None:
+    """The receiver wants no more."""
+    receiver.script = [answer("410 Gone")]
+    with pytest.raises(Reject, match='returned "410 Gone"'):
+        await send(receiver.process())
+
+
+@pytest.mark.parametrize("status", ["400 Bad Request", "404 Not Found", "422 Unprocessable", "302 Found"])
+async def test_another_refusal_is_dead_after_three_tries(receiver: Receiver, status: str) -> None:
+    """A receiver may be under deployment, but not for ever."""
+    receiver.script = [answer(status, location="http://127.0.0.1:1/")]
+    process = receiver.process()
+    expected: list[type[Exception]] = [BadStatusError, BadStatusError, Reject]
+    async with process:
+        for attempt, kind in enumerate(expected, 1):
+            with pytest.raises(kind):
+                await process.run(EVENT, FakeAttemptContext(attempt=attempt))
+    assert 3 == len(receiver.requests)
+
+
+@pytest.mark.parametrize("status", ["429 Too Many Requests", "503 Service Unavailable"])
+async def test_retry_after_is_kept_to(receiver: Receiver, status: str) -> None:
+    """Without counting as a failure."""
+    receiver.script = [answer(status, retry_after="17")]
+    with pytest.raises(RetryLater) as caught:
+        await send(receiver.process())
+    assert timedelta(seconds=17) == caught.value.after
+
+
+async def test_no_receiver_is_a_failure(receiver: Receiver) -> None:
+    """The message names the URL without its query, which may hold a token."""
+    async with Receiver() as gone:
+        url = gone.url
+    with pytest.raises(UnansweredError) as caught:
+        await send(receiver.process(url=f"{url}?token=hunter2"))
+    assert str(caught.value).startswith(f"error calling webhook: {url}: ")
+    assert "hunter2" not in str(caught.value)
+
+
+@pytest.mark.parametrize("anyio_backend", ["trio"])
+async def test_trio_is_told_that_it_does_not_work() -> None:
+    """In words, before anything is sent."""
+    with pytest.raises(AsyncioOnlyError, match="asyncio only"):
+        await WebhookProcess(url="https://hooks.example/").__aenter__()
