@@ -1,0 +1,73 @@
+"""A journal's file: what is written safely, what is refused, and what a full disk does."""
+
+from __future__ import annotations
+
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from orchestrator_core import JournalError, JournalLockedError, JournalUnavailableError, SqliteJournal
+from orchestrator_core.testing._scenario import NOW, event, to
+
+pytestmark = pytest.mark.anyio
+
+
+def change(path: Path, statement: str) -> None:
+    """Run one statement on a database without the engine."""
+    with closing(sqlite3.connect(path)) as connection, connection:
+        connection.execute(statement)
+
+
+async def test_every_commit_is_flushed(tmp_path: Path) -> None:
+    """WAL with ``synchronous = FULL`` (2). Catches: a build's own default, with which power loss takes commits."""
+    async with SqliteJournal(tmp_path / "journal.db") as journal:
+        assert journal._connection is not None
+        found = [
+            journal._connection.execute(f"PRAGMA {name}").fetchone()[0] for name in ("journal_mode", "synchronous")
+        ]
+    assert ["wal", 2] == found
+
+
+async def test_one_runner(tmp_path: Path) -> None:
+    """Catches: two engines that claim from one file."""
+    async with SqliteJournal(tmp_path / "journal.db"):
+        with pytest.raises(JournalLockedError, match="process"):
+            await SqliteJournal(tmp_path / "journal.db").__aenter__()
+
+
+@pytest.mark.parametrize(
+    ("statement", "message"),
+    [
+        ("UPDATE meta SET value = 2 WHERE key = 'format'", "journal format 2; this engine knows 1: upgrade"),
+        ("DELETE FROM meta WHERE key = 'format'", "is not a journal"),
+        ("DROP TABLE meta", "is not a journal"),
+    ],
+    ids=["newer", "without a format", "something else's"],
+)
+async def test_other_files_are_refused(tmp_path: Path, statement: str, message: str) -> None:
+    """Catches: a database that is not this engine's, and is written into."""
+    async with SqliteJournal(tmp_path / "journal.db"):
+        pass
+    change(tmp_path / "journal.db", statement)
+    with pytest.raises(JournalError, match=message):
+        await SqliteJournal(tmp_path / "journal.db").__aenter__()
+
+
+async def test_a_full_disk_takes_nothing_and_loses_nothing(tmp_path: Path) -> None:
+    """What does not fit is refused as a whole; what was accepted stays, and there is room again later.
+
+    Catches: a full disk taken for the end of the journal, or half a batch kept.
+    """
+    async with SqliteJournal(tmp_path / "journal.db") as journal:
+        await journal.append([(event("1"), to("a"))], now=NOW)
+        assert journal._connection is not None
+        (pages,) = journal._connection.execute("PRAGMA page_count").fetchone()
+        journal._connection.execute(f"PRAGMA max_page_count = {pages}")
+        with pytest.raises(JournalUnavailableError, match="full"):
+            await journal.append([(event(str(number), data="x" * 5_000), to("a")) for number in (2, 3)], now=NOW)
+        refused = (await journal.counts()).events
+        journal._connection.execute("PRAGMA max_page_count = 1000000")
+        await journal.append([(event("4"), to("a"))], now=NOW)
+        assert [1, 2] == [refused, (await journal.counts()).events]
