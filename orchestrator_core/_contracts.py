@@ -120,8 +120,9 @@ class Input(Protocol):
     The engine calls `run` once in a task of its own when the pipeline runs, and again after an exception, with a
     growing delay. It may be cancelled at any ``await``; what was not accepted by then must still be at the source.
 
-    An input may also be an async context manager (entered once before the first `run`, left last) and may have
-    ``async check() -> None``, which raises if the source can't be reached (``orchestrator check --connect``).
+    An input may also be an async context manager: entered once before the first `run`, left last, both in one task, so
+    it may hold a task group open. It may have ``async check() -> None``, which raises if the source can't be reached
+    (``orchestrator check --connect``).
     """
 
     async def run(self, context: InputContext) -> None:
@@ -171,9 +172,10 @@ class Process(Protocol):
     dead letter now, `RetryLater` postpones, any other exception is a failure and retried by policy. It is cancelled at
     its time-out and, after the grace, when the engine stops.
 
-    A process may also be an async context manager (entered once before its first attempt, left last), may have
-    ``async check() -> None``, and may have ``async reconcile(event, context) -> Reconciliation | ProcessStatus``: asked
-    after a crash what became of the attempt that was cut off, before the engine runs it again.
+    A process may also be an async context manager (entered once before its first attempt, left last, both in one task),
+    may have ``async check() -> None``, and may have
+    ``async reconcile(event, context) -> Reconciliation | ProcessStatus``: asked after a crash what became of the
+    attempt that was cut off, before the engine runs it again.
 
     A process that leaves something outside which must stay until the outcome of its attempt is recorded may have
     ``attach(name: str, journal: JournalReader) -> None``: called once before it is entered, so that it can ask the

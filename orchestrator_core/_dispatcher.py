@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import AbstractAsyncContextManager, AsyncExitStack, contextmanager
+from contextlib import AbstractAsyncContextManager, contextmanager
 from itertools import groupby
 from math import inf
 from random import Random
@@ -18,11 +18,11 @@ from orchestrator_core._alarm import Alarm
 from orchestrator_core._announcer import Announcer
 from orchestrator_core._attempt import Context
 from orchestrator_core._clock import Clock
-from orchestrator_core._closing import leave
 from orchestrator_core._contracts import Appended, Claim, Journal, Process, Settled, Settlement
 from orchestrator_core._delivery import DeliveryState, Interrupted, Outcome, Postponed, transition
 from orchestrator_core._errors import JournalUnavailableError
 from orchestrator_core._event import Event
+from orchestrator_core._hosting import host
 from orchestrator_core._notices import EventsAccepted
 from orchestrator_core._pipeline import ProcessOptions
 from orchestrator_core._plan import Plan
@@ -197,22 +197,10 @@ class Dispatcher:
         if callable(attach := getattr(station.process, "attach", None)):
             attach(station.name, self._journal)
         if isinstance(station.process, AbstractAsyncContextManager) and self._hosts is not None:
-            await self._hosts.start(self._host, station)
+            await self._hosts.start(host, station.process, station.name, station.closing)
         if self._stations.get(station.name) is station:  # it may have been removed meanwhile
             station.is_open = True
             self._books.set()
-
-    @staticmethod
-    async def _host(station: Station, *, task_status: TaskStatus[None]) -> None:
-        """Keep a component entered, in one task, until nothing runs on it any more."""
-        # The scope lies around the component, which may hold a task group of its own: scopes must nest.
-        with anyio.CancelScope() as scope:
-            stack = AsyncExitStack()
-            await stack.enter_async_context(station.process)  # type: ignore[arg-type]  # _open has seen that it is one
-            task_status.started()
-            scope.shield = True
-            await station.closing.wait()
-            await leave(stack, station.name, scope)
 
     def _dismiss_idle(self) -> None:
         for station in [station for station in self._leaving if station.held <= 0]:

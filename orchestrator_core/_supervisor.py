@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Sequence
-from contextlib import AbstractAsyncContextManager, AsyncExitStack
+from contextlib import AbstractAsyncContextManager
 from typing import Protocol
 
 import anyio
@@ -14,10 +14,10 @@ from anyio.abc import TaskGroup
 from orchestrator_core._announcer import Announcer
 from orchestrator_core._attempt import is_cut_off
 from orchestrator_core._clock import Clock
-from orchestrator_core._closing import leave
 from orchestrator_core._contracts import Input
 from orchestrator_core._errors import message_of
 from orchestrator_core._event import Event, Operation
+from orchestrator_core._hosting import host
 from orchestrator_core._json import JSON
 from orchestrator_core._notices import InputChanged, Measured
 
@@ -152,31 +152,36 @@ class Supervised:
 
     async def supervise(self) -> None:
         """Run the input until it ends, starting it again after each failure; enter it once if it wants that."""
-        stack = AsyncExitStack()
-        try:
-            with self.scope:
-                await self._run_until_it_ends(stack)
-        finally:
-            await leave(stack, self.name)
+        with self.scope:
+            while not self.ended:
+                try:
+                    async with anyio.create_task_group() as hosts:
+                        await self._run_until_it_ends(hosts)
+                # The border to foreign code: what ended a task group that the component holds open.
+                except Exception as error:  # noqa: BLE001
+                    await self._pause(error, lasted=0.0)
 
-    async def _run_until_it_ends(self, stack: AsyncExitStack) -> None:
-        entered = False
-        while not self.ended:
-            self.announcer.tell(InputChanged(self.name, "starting"))
-            began = self.clock.monotonic()
-            try:
-                if isinstance(self.input, AbstractAsyncContextManager) and not entered:
-                    await stack.enter_async_context(self.input)
-                    entered = True
-                await self.input.run(self)
-                self.ended = True
-            # The border to foreign code: an input's failure must not end the program.
-            except Exception as error:  # noqa: BLE001
-                await self._pause(error, lasted=self.clock.monotonic() - began)
-            except anyio.get_cancelled_exc_class() as error:
-                if is_cut_off():
-                    raise
-                await self._pause(error, lasted=self.clock.monotonic() - began)
+    async def _run_until_it_ends(self, hosts: TaskGroup) -> None:
+        entered, closing = False, anyio.Event()
+        try:
+            while not self.ended:
+                self.announcer.tell(InputChanged(self.name, "starting"))
+                began = self.clock.monotonic()
+                try:
+                    if isinstance(self.input, AbstractAsyncContextManager) and not entered:
+                        await hosts.start(host, self.input, self.name, closing)
+                        entered = True
+                    await self.input.run(self)
+                    self.ended = True
+                # The border to foreign code: an input's failure must not end the program.
+                except Exception as error:  # noqa: BLE001
+                    await self._pause(error, lasted=self.clock.monotonic() - began)
+                except anyio.get_cancelled_exc_class() as error:
+                    if is_cut_off():
+                        raise
+                    await self._pause(error, lasted=self.clock.monotonic() - began)
+        finally:
+            closing.set()
         self.announcer.tell(InputChanged(self.name, "ended"))
         self.on_change()
 

@@ -207,3 +207,91 @@ async def test_a_component_that_can_not_be_left_is_reported(caplog: pytest.LogCa
     summary = await finish(single(CarefulProcess(), Bad([event()])))
     assert 1 == summary.done
     assert '"in" could not be closed' in caplog.text
+
+
+class Grouped(Careful):
+    """A component that holds a task group open, in which a task of its own writes into the diary when it is over."""
+
+    async def __aenter__(self) -> Self:
+        self.tasks = await anyio.create_task_group().__aenter__()
+        self.tasks.start_soon(self._keep)
+        return await super().__aenter__()
+
+    async def __aexit__(self, *exc_info: object) -> None:
+        try:
+            await super().__aexit__(*exc_info)
+        finally:
+            self.tasks.cancel_scope.cancel()
+            await self.tasks.__aexit__(*exc_info)  # type: ignore[arg-type]  # what it was handed
+
+    async def _keep(self) -> None:
+        try:
+            await anyio.sleep_forever()
+        finally:
+            self.diary.append(f"{self.name}'s task ends")
+
+
+class GroupedInput(Grouped, CarefulInput):
+    """An input of that kind."""
+
+
+class GroupedProcess(Grouped, CarefulProcess):
+    """A process of that kind."""
+
+
+@pytest.mark.parametrize("ending", ["ends", "stops", "cancelled"])
+async def test_components_may_hold_a_task_group_open(ending: str) -> None:
+    """They are entered and left in one task, and their tasks run until then, however the run ends.
+
+    Catches: an input entered inside a scope and left outside of it, which ends the run with a RuntimeError.
+    """
+    diary: list[str] = []
+    source = GroupedInput("input", diary, source=() if ending == "ends" else None)
+    orchestrator = single(GroupedProcess("process", diary), source)
+    with anyio.fail_after(PATIENCE):
+        async with orchestrator, anyio.create_task_group() as tasks:
+            tasks.start_soon(lambda: orchestrator.run(until_idle=ending == "ends"))
+            await wait_all_tasks_blocked()
+            if ending == "stops":
+                orchestrator.stop()
+            elif ending == "cancelled":
+                tasks.cancel_scope.cancel()
+    for name in ("input", "process"):
+        about = [line for line in diary if line.startswith(name) and not line.endswith("runs")]
+        assert [f"{name} opens", f"{name} closes", f"{name} closed", f"{name}'s task ends"] == about
+
+
+async def test_an_input_with_a_task_group_that_fails_stays_entered() -> None:
+    """It is started again inside the same group. Catches: a group that is left with the first failure."""
+    failures = [OSError("reset"), OSError("reset")]
+
+    class Failing(GroupedInput):
+        async def run(self, context: InputContext) -> None:
+            if failures:
+                raise failures.pop()
+            await super().run(context)
+
+    source, clock = Failing(), SimulatedClock()
+    async with at_work(CarefulProcess(), source, clock=clock):
+        await clock.advance(10)
+    assert ["it opens", "it runs", "it closes", "it closed", "it's task ends"] == source.diary
+
+
+async def test_an_input_whose_own_task_fails_is_entered_again() -> None:
+    """What ends the task group that an input holds open is its failure, and ends nothing else.
+
+    Catches: a run that ends with it, and an input that runs on without its tasks.
+    """
+    failures = [OSError("reset")]
+
+    class Failing(GroupedInput):
+        async def _keep(self) -> None:
+            if failures:
+                raise failures.pop()
+            await super()._keep()
+
+    source, clock = Failing(source=None), SimulatedClock()
+    async with at_work(CarefulProcess(), source, clock=clock):
+        await clock.advance(10)
+    assert ["it opens", "it runs"] * 2 == [line for line in source.diary if line.endswith(("opens", "runs"))]
+    assert ["it closed", "it's task ends"] == source.diary[-2:]
