@@ -22,7 +22,7 @@ from orchestrator_core._contracts import Appended, Claim, Journal, Process, Sett
 from orchestrator_core._delivery import DeliveryState, Interrupted, Outcome, Postponed, transition
 from orchestrator_core._errors import JournalUnavailableError
 from orchestrator_core._event import Event
-from orchestrator_core._hosting import host
+from orchestrator_core._hosting import describe, host, restart_delay
 from orchestrator_core._notices import EventsAccepted
 from orchestrator_core._pipeline import ProcessOptions
 from orchestrator_core._plan import Plan
@@ -173,7 +173,7 @@ class Dispatcher:
     @property
     def has_backlog(self) -> bool:
         """Whether the journal may have deliveries that are due now."""
-        return any(station.backlog for station in self._stations.values())
+        return any(station.backlog and station.is_open for station in self._stations.values())
 
     # Processes come and go
 
@@ -183,7 +183,7 @@ class Dispatcher:
         limit = min(options.concurrency or self._concurrency, self._concurrency)
         self._stations[name] = station = Station(name, process, options, limit, predecessor)
         if self._hosts is not None:
-            self._hosts.start_soon(self._open, station)
+            self._hosts.start_soon(self._open_at_last, station)
 
     def remove(self, name: str) -> None:
         """Give up a process: what has started finishes, what has not goes back to the journal."""
@@ -201,6 +201,22 @@ class Dispatcher:
         if self._stations.get(station.name) is station:  # it may have been removed meanwhile
             station.is_open = True
             self._books.set()
+
+    async def _open_at_last(self, station: Station) -> None:
+        """Open a station while the others work, trying again until it can be opened or was removed."""
+        failures = 0
+        while self._stations.get(station.name) is station:
+            try:
+                await self._open(station)
+            # The border to foreign code: a component that can't be entered must not end a run under way.
+            except Exception as error:  # noqa: BLE001
+                failures += 1
+                delay = restart_delay(failures)
+                message = 'process "%s" can\'t be opened, trying again in %g s: %s'
+                _LOG.error(message, station.name, delay, describe(error))
+                await self._clock.sleep(delay)
+            else:
+                return
 
     def _dismiss_idle(self) -> None:
         for station in [station for station in self._leaving if station.held <= 0]:

@@ -1,4 +1,4 @@
-"""How a component that is an async context manager is entered and left: in one task, in peace, but not for ever."""
+"""How a component is entered, tried again, and left: in one task, in peace, but not for ever."""
 
 from __future__ import annotations
 
@@ -9,9 +9,13 @@ from typing import Any
 import anyio
 from anyio.abc import TaskStatus
 
+from orchestrator_core._errors import message_of
+
 _LOG = logging.getLogger("orchestrator_core")
 
 CLOSING_SECONDS = 5.0
+_FIRST_DELAY = 1.0
+_LONGEST_DELAY = 60.0
 
 
 async def host(
@@ -52,3 +56,17 @@ async def _leave(component: AsyncExitStack, name: str, scope: anyio.CancelScope)
     finally:
         if scope.cancel_called:
             _LOG.warning('"%s" was not closed within %g s', name, CLOSING_SECONDS)
+
+
+def restart_delay(failures: int) -> float:
+    """Return how many seconds to wait after so many failures in a row."""
+    return min(_FIRST_DELAY * 2.0 ** min(failures - 1, 16), _LONGEST_DELAY)
+
+
+def describe(error: BaseException) -> str:
+    """Say an exception in one line; of a group, its members."""
+    if isinstance(error, BaseExceptionGroup):
+        return "; ".join(describe(each) for each in error.exceptions)
+    text = " ".join(message_of(error).split())
+    kind = type(error).__name__
+    return f"{kind}: {text}" if text else kind

@@ -15,16 +15,13 @@ from orchestrator_core._announcer import Announcer
 from orchestrator_core._attempt import is_cut_off
 from orchestrator_core._clock import Clock
 from orchestrator_core._contracts import Input
-from orchestrator_core._errors import message_of
 from orchestrator_core._event import Event, Operation
-from orchestrator_core._hosting import host
+from orchestrator_core._hosting import describe, host, restart_delay
 from orchestrator_core._json import JSON
 from orchestrator_core._notices import InputChanged, Measured
 
 _log = logging.getLogger(__name__)
 
-_FIRST_DELAY = 1.0
-_LONGEST_DELAY = 60.0
 _HEALTHY_SECONDS = 60.0
 _OPEN_SECONDS = 10.0
 
@@ -192,20 +189,6 @@ class Supervised:
         self.listens.set()
         self.announcer.tell(InputChanged(self.name, "failed", describe(error), delay))
         await self.clock.sleep(delay)
-
-
-def restart_delay(failures: int) -> float:
-    """Return how many seconds to wait after so many failures in a row."""
-    return min(_FIRST_DELAY * 2.0 ** min(failures - 1, 16), _LONGEST_DELAY)
-
-
-def describe(error: BaseException) -> str:
-    """Say an exception in one line; of a group, its members."""
-    if isinstance(error, BaseExceptionGroup):
-        return "; ".join(describe(each) for each in error.exceptions)
-    text = " ".join(message_of(error).split())
-    kind = type(error).__name__
-    return f"{kind}: {text}" if text else kind
 
 
 class Supervisor:

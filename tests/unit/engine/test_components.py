@@ -156,6 +156,34 @@ async def test_a_process_added_while_running_is_entered() -> None:
     assert ["late opens", "late runs", "late closes", "late closed"] == process.diary
 
 
+async def test_a_process_added_while_running_that_can_not_be_entered(caplog: pytest.LogCaptureFixture) -> None:
+    """It is tried again, and told, while the others work; then it gets what was accepted for it meanwhile.
+
+    Catches: one wrong password of a process that is added, which ends the run of all.
+    """
+    late, clock = CarefulProcess("late", fails_to_open=True), SimulatedClock()
+    async with at_work(CarefulProcess(), clock=clock) as orchestrator:
+        orchestrator.add_process("late", late)
+        orchestrator.add_link("in", "late")
+        await orchestrator.emit(event("9", trigger="in"))
+        await clock.advance(2)
+        late.fails_to_open = False
+        await clock.advance(2)
+    assert ["late opens", "late runs", "late closes", "late closed"] == late.diary
+    assert "process \"late\" can't be opened, trying again in 1 s: OSError: late can't be opened" in caplog.text
+
+
+async def test_a_process_that_can_not_be_entered_holds_up_no_end() -> None:
+    """Without deliveries for it a run until idle ends. Catches: an end that waits for a look that nobody takes."""
+
+    async def add(context: InputContext) -> None:
+        orchestrator.add_process("late", CarefulProcess(fails_to_open=True))
+        orchestrator.add_link("in", "late")
+
+    orchestrator = single(CarefulProcess(), ScriptedInput([event(), add]))
+    assert 1 == (await finish(orchestrator)).done
+
+
 async def test_a_process_removed_while_events_are_handed_over() -> None:
     """It is left once nothing is under way to it, and the run can end.
 

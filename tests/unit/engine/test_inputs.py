@@ -20,7 +20,7 @@ from orchestrator_core import (
     Operation,
     Orchestrator,
 )
-from orchestrator_core._supervisor import describe, restart_delay
+from orchestrator_core._hosting import describe, restart_delay
 from orchestrator_core.testing import RecordingProcess, ScriptedInput, SimulatedClock
 from tests.unit.engine.journals import Outage, meddled
 from tests.unit.engine.pipelines import Notices, at_work, event, events, finish, running, single, until_run
