@@ -8,12 +8,14 @@ import signal
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor, wait
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import IO
 
 import anyio
+import psutil
 import pytest
 
 from orchestrator_postgres import EmbeddedServerError, PostgresSql
@@ -68,7 +70,7 @@ async def main():
     async with PostgresSql("embedded:raw", statement="SELECT 1", directory=Path(sys.argv[1])) as process:
         await process.check()
         print("ready", flush=True)
-        await anyio.sleep(60)
+        await anyio.sleep_forever()
 
 anyio.run(main)
 """
@@ -78,18 +80,37 @@ class Program:
     """A program of its own that uses the server of a folder."""
 
     def __init__(self, folder: Path) -> None:
-        self._process = subprocess.Popen(
-            [sys.executable, "-c", PROGRAM, str(folder)], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
-        )
+        command = [sys.executable, "-c", PROGRAM, str(folder)]
+        with (folder / "messages").open("w") as messages:
+            self._process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=messages, text=True)
         output: IO[str] | None = self._process.stdout
         assert output is not None
         with output:
-            assert "ready\n" == output.readline()
+            ready = output.readline()
+        if ready != "ready\n":
+            self.end(signal.SIGKILL)
+            pytest.fail((folder / "messages").read_text())
 
     def end(self, number: signal.Signals) -> None:
         """Send it a signal and wait for its end."""
         self._process.send_signal(number)
-        self._process.wait(60)
+        self._process.wait(120)
+
+
+Start = Callable[[], Program]
+
+
+@pytest.fixture
+def start(folder: Path) -> Iterator[Start]:
+    """Start programs that use the folder's server; whichever a test leaves running is killed."""
+    with ExitStack() as stack:
+
+        def start() -> Program:
+            program = Program(folder)
+            stack.callback(program.end, signal.SIGKILL)
+            return program
+
+        yield start
 
 
 @pytest.mark.anyio
@@ -151,52 +172,96 @@ async def test_a_path_too_long_for_a_socket(folder: Path) -> None:
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_ctrl_c_stops_it(folder: Path, number: signal.Signals) -> None:
+def test_ctrl_c_stops_it(folder: Path, start: Start, number: signal.Signals) -> None:
     """A program that is interrupted leaves nothing running. SIGTERM without a handler ends Python at once: then not."""
-    program = Program(folder)
+    program = start()
     assert postmaster(folder) is not None
     program.end(number)
     assert (number == signal.SIGTERM) == (postmaster(folder) is not None)
 
 
-def test_ctrl_c_does_not_reach_the_server_itself(folder: Path) -> None:
+def test_ctrl_c_does_not_reach_the_server_itself(folder: Path, start: Start) -> None:
     """It runs in a session of its own, so that the terminal's SIGINT finds the program alone."""
-    program = Program(folder)
+    program = start()
     pid = postmaster(folder)
     assert pid is not None
     assert os.getsid(pid) == pid != os.getsid(0)
     program.end(signal.SIGINT)
 
 
-def test_a_killed_program_s_server_is_adopted_and_stopped(folder: Path) -> None:
+def test_a_killed_program_s_server_is_adopted_and_stopped(folder: Path, start: Start) -> None:
     """After kill -9 the server runs on; the next program uses it, and stops it when it leaves."""
-    program = Program(folder)
+    program = start()
     pid = postmaster(folder)
     program.end(signal.SIGKILL)
     assert pid == postmaster(folder)
-    second = Program(folder)
+    second = start()
     assert pid == postmaster(folder)
     second.end(signal.SIGINT)
     assert postmaster(folder) is None
 
 
-def test_a_killed_server_is_started_again(folder: Path) -> None:
+def test_a_killed_server_is_started_again(folder: Path, start: Start) -> None:
     """A pid file that was left behind by a server that is gone does not keep the next one from starting."""
-    program = Program(folder)
+    program = start()
     program.end(signal.SIGKILL)
     pid = postmaster(folder)
     assert pid is not None
     os.kill(pid, signal.SIGKILL)
-    second = Program(folder)
+    second = start()
     assert pid != postmaster(folder)
     second.end(signal.SIGINT)
     assert postmaster(folder) is None
 
 
-def test_two_programs_share_it(folder: Path) -> None:
+def test_what_a_killed_server_has_left_running_is_waited_for(folder: Path, start: Start) -> None:
+    """Its processes hold its memory until they notice; a server that finds that out is started once more.
+
+    Fails if the first refusal counts.
+    """
+    start().end(signal.SIGKILL)
+    pid = postmaster(folder)
+    assert pid is not None
+    slow = psutil.Process(pid).children()[0]
+    slow.suspend()
+    try:
+        os.kill(pid, signal.SIGKILL)
+        with ThreadPoolExecutor() as threads:
+            second = threads.submit(start)
+            wait_for_words(folder, "is still in use", second)
+            slow.resume()
+            second.result().end(signal.SIGINT)
+    finally:
+        slow.resume()
+    assert postmaster(folder) is None
+
+
+def test_a_server_that_is_not_buried_yet_is_waited_for(folder: Path, start: Start) -> None:
+    """Where nobody collects its end at once, as in a container, its process id still counts as a running server's."""
+    start().end(signal.SIGINT)
+    dead = subprocess.Popen(["true"], user=Place.of(folder).user)
+    os.waitid(os.P_PID, dead.pid, os.WEXITED | os.WNOWAIT)
+    home = (folder / ".orchestrator/postgres").resolve()
+    (home / "data/postmaster.pid").write_text(f"{dead.pid}\n{home / 'data'}\n1\n5432\n{home}\n")
+    with ThreadPoolExecutor() as threads:
+        second = threads.submit(start)
+        wait_for_words(folder, "already exists", second)
+        dead.wait()
+        second.result().end(signal.SIGINT)
+
+
+def wait_for_words(folder: Path, words: str, unless: Future[Program]) -> None:
+    """Wait until the server's log says something, or a program has started or failed."""
+    log = folder / ".orchestrator/postgres/server.log"
+    while words not in log.read_text() and not wait([unless], timeout=0.02).done:
+        pass
+    assert words in log.read_text()
+
+
+def test_two_programs_share_it(folder: Path, start: Start) -> None:
     """Whoever leaves last stops it, not whoever started it."""
-    first = Program(folder)
-    second = Program(folder)
+    first = start()
+    second = start()
     first.end(signal.SIGINT)
     assert postmaster(folder) is not None
     second.end(signal.SIGINT)

@@ -25,6 +25,9 @@ _log = logging.getLogger("orchestrator_postgres")
 START_WITHIN = 60.0
 STOP_WITHIN = 30.0
 _LOOK_EVERY = 0.02
+_BETWEEN_TRIES = 0.1
+_NOT_GONE = ("already exists", "is still in use")
+"""Words of a server that finds the last one's lock file or shared memory: what was killed takes a moment to be gone."""
 _LOG_LIMIT = 1 << 20
 
 # Children whose end this program must collect; a server that was adopted is somebody else's child.
@@ -42,8 +45,7 @@ def start(place: Place) -> None:
     Raises:
         EmbeddedServerError: it does not come up; the message ends with its last words.
     """
-    if _answers(place):
-        _log.info("Postgres is still running in %s", place.home)
+    if _adopts(place):
         return
     binaries = place.binaries()
     if not place.data.exists():
@@ -52,11 +54,29 @@ def start(place: Place) -> None:
     else:
         _log.info("starting Postgres")
     place.make_socket()
-    _serve(place, [
+    command = [
         str(binaries / "postgres"), "-D", str(place.data), "-k", str(place.socket),
         "-c", "listen_addresses=", "-c", "unix_socket_permissions=0700", "-c", "max_connections=200",
-    ])  # fmt: skip
-    _log.info("Postgres runs; look in with: psql -h %s -U postgres", place.socket)
+    ]  # fmt: skip
+    end = time.monotonic() + START_WITHIN
+    while not _adopts(place):
+        try:
+            _serve(place, command)
+        except EmbeddedServerError as error:
+            if time.monotonic() > end or not any(words in error.cause for words in _NOT_GONE):
+                raise
+            time.sleep(_BETWEEN_TRIES)
+        else:
+            _log.info("Postgres runs; look in with: psql -h %s -U postgres", place.socket)
+            return
+
+
+def _adopts(place: Place) -> bool:
+    """Tell whether a server that a killed program has left behind runs and answers."""
+    if not _answers(place):
+        return False
+    _log.info("Postgres is still running in %s", place.home)
+    return True
 
 
 def stop(place: Place) -> None:
