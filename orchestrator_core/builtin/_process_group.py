@@ -87,7 +87,9 @@ async def run(
     Raises:
         OSError: it can't be started.
     """
-    process = await anyio.open_process(argv, env=env, cwd=cwd, start_new_session=True)
+    # asyncio, cancelled while it starts a program, forgets it before it has ended, and nobody collects it.
+    with anyio.CancelScope(shield=True):
+        process = await anyio.open_process(argv, env=env, cwd=cwd, start_new_session=True)
     assert process.stdin is not None
     assert process.stdout is not None
     assert process.stderr is not None

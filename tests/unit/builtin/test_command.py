@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import os
 import signal
@@ -12,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import anyio
+import anyio.lowlevel
 import attrs
 import pytest
 
@@ -253,6 +255,27 @@ async def test_the_whole_group_is_ended_when_the_attempt_is_cancelled() -> None:
     )
     context = await cancelled(python(code))
     assert await all_ended(context.handles)
+
+
+async def cancelled_after(steps: int) -> None:
+    """Cancel a command so many steps of the event loop after its start."""
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(Command(argv=["sleep", "600"]).run, EVENT, FakeAttemptContext())
+        for _ in range(steps):
+            await anyio.lowlevel.checkpoint()
+        tasks.cancel_scope.cancel()
+
+
+def test_a_program_that_is_cancelled_while_it_starts_is_collected(
+    anyio_backend: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whatever the moment, it has ended with the attempt. Catches: a start that can be cancelled half-way."""
+    left: list[str] = []
+    monkeypatch.setattr(sys, "unraisablehook", lambda found: left.append(repr(found.exc_value)))
+    for steps in range(12):
+        anyio.run(cancelled_after, steps, backend=anyio_backend)
+        gc.collect()
+    assert [] == left
 
 
 async def test_a_program_may_say_something_while_it_is_ended() -> None:
