@@ -25,6 +25,10 @@ class Announcer:
     """
 
     def __init__(self, observers: Sequence[Observer]) -> None:
+        self.listen(observers)
+
+    def listen(self, observers: Sequence[Observer]) -> None:
+        """Tell these observers from now on, and nobody else."""
         self._observers = list(observers)
         self.has_listeners = bool(self._observers)
 

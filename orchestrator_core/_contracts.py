@@ -121,8 +121,9 @@ class Input(Protocol):
     growing delay. It may be cancelled at any ``await``; what was not accepted by then must still be at the source.
 
     An input may also be an async context manager: entered once before the first `run`, left last, both in one task, so
-    it may hold a task group open. It may have ``async check() -> None``, which raises if the source can't be reached
-    (``orchestrator check --connect``).
+    it may hold a task group open. A reload enters a changed input before it leaves the old one: what only one can have,
+    such as a port, belongs into `run`. An input may have ``async check() -> None``, which raises if the source can't be
+    reached (``orchestrator check --connect``).
     """
 
     async def run(self, context: InputContext) -> None:

@@ -20,7 +20,7 @@ from orchestrator_core._attempt import Context
 from orchestrator_core._clock import Clock
 from orchestrator_core._contracts import Appended, Claim, Journal, Process, Settled, Settlement
 from orchestrator_core._delivery import DeliveryState, Interrupted, Outcome, Postponed, transition
-from orchestrator_core._errors import JournalUnavailableError
+from orchestrator_core._errors import ConfigurationError, JournalUnavailableError
 from orchestrator_core._event import Event
 from orchestrator_core._hosting import describe, host, restart_delay
 from orchestrator_core._notices import EventsAccepted
@@ -97,6 +97,7 @@ class Dispatcher:
         self._alarm = Alarm(clock)
         self._stations: dict[str, Station] = {}
         self._leaving: list[Station] = []
+        self._opened: list[Station] = []
         self._workers = Workers(
             concurrency,
             clock=clock,
@@ -136,6 +137,7 @@ class Dispatcher:
                     with anyio.move_on_after(_HAND_BACK_SECONDS, shield=True):
                         await self._hand_back_everything()
                 finally:  # the components wait for this, and nothing can cancel them
+                    self.dismiss()
                     for station in (*self._stations.values(), *self._leaving):
                         station.closing.set()
 
@@ -179,11 +181,66 @@ class Dispatcher:
 
     def add(self, name: str, process: Process, options: ProcessOptions) -> None:
         """Take up a process. It is given deliveries once its component was entered."""
-        predecessor = next((station for station in reversed(self._leaving) if station.name == name), None)
-        limit = min(options.concurrency or self._concurrency, self._concurrency)
-        self._stations[name] = station = Station(name, process, options, limit, predecessor)
+        self._stations[name] = station = self._new_station(name, process, options)
         if self._hosts is not None:
             self._hosts.start_soon(self._open_at_last, station)
+
+    def _new_station(self, name: str, process: Process, options: ProcessOptions) -> Station:
+        return Station(name, process, options, self._limit(options), self._predecessor(name))
+
+    def _predecessor(self, name: str) -> Station | None:
+        return next((station for station in reversed(self._leaving) if station.name == name), None)
+
+    def _limit(self, options: ProcessOptions) -> int:
+        return min(options.concurrency or self._concurrency, self._concurrency)
+
+    async def open(self, name: str, process: Process, options: ProcessOptions) -> Station:
+        """Enter a process that is to be added; `take_over` or `dismiss` it then.
+
+        Raises:
+            ConfigurationError: it can't be entered.
+        """
+        station = self._new_station(name, process, options)
+        self._opened.append(station)
+        if self._hosts is not None:
+            self._hosts.start_soon(self._try_to_open, station)
+            await station.entered.wait()
+        if (error := station.error) is not None:
+            raise ConfigurationError(f'process "{name}" can\'t be opened: {describe(error)}') from error
+        return station
+
+    async def _try_to_open(self, station: Station) -> None:
+        # In the group of the hosts, so that an end of the run ends the entering, too.
+        try:
+            await self._open(station)
+        # The border to foreign code: the error goes to whoever wants the component opened.
+        except Exception as error:  # noqa: BLE001
+            station.error = error
+        finally:
+            station.entered.set()
+
+    def take_over(self, station: Station) -> None:
+        """Take up a process that was opened before."""
+        self._opened.remove(station)
+        station.predecessor = self._predecessor(station.name)
+        station.limit = self._limit(station.options)
+        self._stations[station.name] = station
+        station.is_open = True
+        self._books.set()
+
+    def dismiss(self) -> None:
+        """Leave the processes that were opened and not taken up."""
+        for station in self._opened:
+            station.closing.set()
+        self._opened.clear()
+
+    def resize(self, concurrency: int) -> None:
+        """Let so many attempts run at once from now on; what runs beyond that finishes."""
+        self._concurrency = concurrency
+        self._workers.resize(concurrency)
+        for station in self._stations.values():
+            station.limit = self._limit(station.options)
+        self._books.set()
 
     def remove(self, name: str) -> None:
         """Give up a process: what has started finishes, what has not goes back to the journal."""

@@ -8,6 +8,7 @@ from pathlib import Path
 from random import Random, SystemRandom
 from typing import TYPE_CHECKING, Any, Literal, Self
 
+import anyio
 import attrs
 
 from orchestrator_core._announcer import Announcer, Observer
@@ -29,6 +30,7 @@ from orchestrator_core._json import JSON
 from orchestrator_core._notices import EventsAccepted
 from orchestrator_core._pipeline import Link, Pipeline, ProcessOptions
 from orchestrator_core._plan import Join, On, OnDead, Plan
+from orchestrator_core._reload import Difference, difference
 from orchestrator_core._retry import RetryPolicy
 from orchestrator_core._run import Run
 from orchestrator_core._summary import Summary, Tally
@@ -94,8 +96,10 @@ class Orchestrator:
         self._concurrency = concurrency
         self._clock: Clock = SystemClock() if clock is None else clock
         self._rng = SystemRandom() if rng is None else rng
+        self._own_observers = tuple(observers)
         self._announcer = Announcer(observers)
         self._grace = grace
+        self._own_grace: timedelta | None = grace
         self._keep_done = keep_done
         self._max_event_bytes = max_event_bytes
         self._inputs: dict[str, tuple[Input, frozenset[Operation] | None]] = {}
@@ -104,6 +108,7 @@ class Orchestrator:
         self._tally = Tally()
         self._run: Run | None = None
         self._configuration: Configuration | None = None
+        self._changing = anyio.Lock()
 
     @classmethod
     def from_toml(
@@ -112,7 +117,7 @@ class Orchestrator:
         *,
         overrides: Sequence[str] = (),
         observers: Sequence[Observer] = (),
-        grace: timedelta = timedelta(seconds=30),
+        grace: timedelta | None = None,
     ) -> Self:
         """Build a pipeline from its file.
 
@@ -120,7 +125,7 @@ class Orchestrator:
             path: the TOML file.
             overrides: ``path=value`` pairs that win over the file, such as ``pipeline.concurrency=2``.
             observers: as in the constructor; the plugins' observers come after them.
-            grace: as in the constructor.
+            grace: as in the constructor; what the file says if not given.
 
         Raises:
             ConfigurationError: with every problem that was found.
@@ -136,23 +141,17 @@ class Orchestrator:
         configuration: Configuration,
         *,
         observers: Sequence[Observer] = (),
-        grace: timedelta = timedelta(seconds=30),
+        grace: timedelta | None = None,
     ) -> Self:
         """Build a pipeline from a configuration that was loaded and checked already."""
-        orchestrator = cls(
-            journal=configuration.open_journal(),
-            concurrency=configuration.pipeline.concurrency,
-            observers=(*observers, *configuration.plugins.observers),
-            grace=grace,
-            keep_done=configuration.journal.keep_done,
-            max_event_bytes=configuration.pipeline.max_event_bytes,
-        )
+        orchestrator = cls(journal=configuration.open_journal(), observers=observers)
+        orchestrator._own_grace = grace
+        orchestrator._configure(configuration)
         for name, config in configuration.inputs.items():
             orchestrator.add_input(name, config.build(configuration.plugins), operations=config.operations)
         for name, process in configuration.processes.items():
             orchestrator._add_process(name, process.build(configuration.plugins), process.options)
         orchestrator._set_links(configuration.links)
-        orchestrator._configuration = configuration
         return orchestrator
 
     async def __aenter__(self) -> Self:
@@ -396,35 +395,47 @@ class Orchestrator:
     async def apply(self, configuration: Configuration) -> None:
         """Change to another configuration while running: what is in flight finishes under the plan it has.
 
+        What is new is opened before anything is given up, a changed component beside the one that it replaces.
+
         Raises:
-            ConfigurationError: it needs another journal, which takes a restart; nothing was changed.
+            ConfigurationError: it needs another journal, which takes a restart, or a component can't be opened; nothing
+                was changed.
         """
-        before = self._configuration
-        if before is not None and before.journal.url != configuration.journal.url:
-            raise ConfigurationError("the journal can't be changed while the pipeline runs: restart it")
-        old_inputs = before.inputs if before is not None else {}
-        old_processes = before.processes if before is not None else {}
-        inputs = {
-            name: config.build(configuration.plugins)
-            for name, config in configuration.inputs.items()
-            if old_inputs.get(name) != config
-        }
-        processes = {
-            name: config.build(configuration.plugins)
-            for name, config in configuration.processes.items()
-            if old_processes.get(name) != config
-        }
-        for name in [name for name in self._inputs if name in inputs or name not in configuration.inputs]:
-            await self.remove_input(name)
-        for name in [name for name in self._processes if name in processes or name not in configuration.processes]:
-            self.remove_process(name)
-        for name, process in processes.items():
-            self._add_process(name, process, configuration.processes[name].options)
-        self._set_links(())
-        for name, component in inputs.items():
-            self.add_input(name, component, operations=configuration.inputs[name].operations)
-        self._set_links(configuration.links)
+        async with self._changing:
+            change = difference(self._configuration, configuration, self._pipeline)
+            run = self._run
+            if run is None or not run.is_started:
+                self._change(change, configuration)
+                return
+            async with run.opened(change.inputs, change.processes) as opened:
+                for name in change.old_inputs:
+                    await run.supervisor.remove(name)
+                # From here on without an await, so that no event finds half of it.
+                self._change(change, configuration)
+                run.take_over(opened, change.old_processes)
+                run.adjust(
+                    concurrency=self._concurrency,
+                    grace=self._grace.total_seconds(),
+                    keep_done=self._keep_done.total_seconds(),
+                )
+
+    def _change(self, change: Difference, configuration: Configuration) -> None:
+        for name in change.old_inputs:
+            del self._inputs[name]
+        for name in change.old_processes:
+            del self._processes[name]
+        self._inputs.update(change.inputs)
+        self._processes.update(change.processes)
+        self._pipeline = change.pipeline
+        self._configure(configuration)
+
+    def _configure(self, configuration: Configuration) -> None:
         self._configuration = configuration
+        self._concurrency = configuration.pipeline.concurrency
+        self._keep_done = configuration.journal.keep_done
+        self._max_event_bytes = configuration.pipeline.max_event_bytes
+        self._grace = configuration.pipeline.grace if self._own_grace is None else self._own_grace
+        self._announcer.listen((*self._own_observers, *configuration.plugins.observers))
 
 
 def _single(group: ExceptionGroup[Exception]) -> Exception:

@@ -3,24 +3,27 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from contextlib import asynccontextmanager
 from math import inf
 from random import Random
 from typing import Protocol, TypeAlias
 
 import anyio
+import attrs
 
 from orchestrator_core._announcer import Announcer
 from orchestrator_core._clock import Clock
 from orchestrator_core._contracts import Input, Journal, Process
 from orchestrator_core._dispatcher import Dispatcher
-from orchestrator_core._errors import JournalBrokenError, JournalUnavailableError
+from orchestrator_core._errors import ConfigurationError, JournalBrokenError, JournalUnavailableError
 from orchestrator_core._event import Event, Operation
 from orchestrator_core._lease import LEASE_SECONDS, LeaseKeeper
 from orchestrator_core._pipeline import ProcessOptions
 from orchestrator_core._plan import Plan
+from orchestrator_core._station import Station
 from orchestrator_core._summary import Tally
-from orchestrator_core._supervisor import Intake, Supervisor
+from orchestrator_core._supervisor import Intake, Supervised, Supervisor
 
 _LOG = logging.getLogger("orchestrator_core")
 
@@ -30,6 +33,14 @@ _LOOK_SECONDS = 0.5
 
 Inputs: TypeAlias = Mapping[str, tuple[Input, frozenset[Operation] | None]]
 Processes: TypeAlias = Mapping[str, tuple[Process, ProcessOptions]]
+
+
+@attrs.frozen
+class Opened:
+    """Components that were entered, and have no work yet."""
+
+    inputs: Sequence[Supervised]
+    processes: Sequence[Station]
 
 
 class Host(Intake, Protocol):
@@ -83,6 +94,7 @@ class Run:
         self._processes: frozenset[str] = frozenset()
         self._clean_at = clock.monotonic() + _HOUSEKEEPING_SECONDS
         self._change = anyio.Event()
+        self._working = anyio.Event()
         self._stopping = anyio.Event()
         self._tasks = anyio.create_task_group()
         self._looked_at = -inf
@@ -120,7 +132,8 @@ class Run:
                 await self._park()
                 self._lease.start()
                 await tasks.start(self.dispatcher.run)
-                tasks.start_soon(self.supervisor.run)
+                await tasks.start(self.supervisor.run)
+                self._working.set()
                 tasks.start_soon(self._keep_house)
                 if self._until_idle:
                     tasks.start_soon(self._stop_when_idle)
@@ -129,6 +142,8 @@ class Run:
                 await self.dispatcher.drain(self._grace)
                 tasks.cancel_scope.cancel()
         finally:
+            self._stopping.set()
+            self._working.set()
             self._lease.stop()
 
     def stop(self) -> None:
@@ -151,11 +166,49 @@ class Run:
         """Take up a process, and what was parked for it."""
         self._processes |= {name}
         self.dispatcher.add(name, process, options)
-        self._tasks.start_soon(self._unpark, name)
+        self._tasks.start_soon(self._unpark, [name])
 
-    async def _unpark(self, name: str) -> None:
+    async def _unpark(self, names: Sequence[str]) -> None:
         await self._park()
-        self.dispatcher.wake([name])
+        self.dispatcher.wake(names)
+
+    @asynccontextmanager
+    async def opened(self, inputs: Inputs, processes: Processes) -> AsyncIterator[Opened]:
+        """Enter what is to be added; what the block does not hand to `take_over` is left again.
+
+        Raises:
+            ConfigurationError: a component can't be entered, or the run is at its end.
+        """
+        await self._working.wait()
+        try:
+            opened = Opened(
+                [await self.supervisor.open(name, *each) for name, each in inputs.items()],
+                [await self.dispatcher.open(name, *each) for name, each in processes.items()],
+            )
+            if self._stopping.is_set():
+                raise ConfigurationError("the pipeline is stopping: it takes no other configuration any more")
+            yield opened
+        finally:
+            self.supervisor.dismiss()
+            self.dispatcher.dismiss()
+
+    def take_over(self, opened: Opened, old_processes: Iterable[str]) -> None:
+        """Let what was opened work, instead of these processes; in one step, so that no event finds half of it."""
+        for name in old_processes:
+            self._processes -= {name}
+            self.dispatcher.remove(name)
+        for station in opened.processes:
+            self._processes |= {station.name}
+            self.dispatcher.take_over(station)
+        for supervised in opened.inputs:
+            self.supervisor.take_over(supervised)
+        if not self._stopping.is_set():
+            self._tasks.start_soon(self._unpark, [station.name for station in opened.processes])
+
+    def adjust(self, *, concurrency: int, grace: float, keep_done: float) -> None:
+        """Go on with other settings; see `Run`."""
+        self._grace, self._keep_done = grace, keep_done
+        self.dispatcher.resize(concurrency)
 
     def remove_process(self, name: str) -> None:
         """Give up a process, and park what waits for it."""

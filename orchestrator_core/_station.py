@@ -36,6 +36,8 @@ class Station:
         next_start: when its rate lets the next attempt start, in seconds since 1970 UTC.
         has_turn: whether the workers know that there is something in the queue.
         is_open: whether it takes deliveries: its component was entered, and it was not removed.
+        entered: set when its component was entered or can't be.
+        error: why it can't be.
         closing: set when nothing runs any more.
     """
 
@@ -52,6 +54,8 @@ class Station:
     next_start: float = 0.0
     has_turn: bool = False
     is_open: bool = False
+    entered: anyio.Event = attrs.field(factory=anyio.Event)
+    error: Exception | None = None
     closing: anyio.Event = attrs.field(factory=anyio.Event)
     _read_ahead: float = 0.0
     _timeout: float = attrs.field(init=False)

@@ -9,12 +9,13 @@ from typing import Protocol
 
 import anyio
 import attrs
-from anyio.abc import TaskGroup
+from anyio.abc import TaskGroup, TaskStatus
 
 from orchestrator_core._announcer import Announcer
 from orchestrator_core._attempt import is_cut_off
 from orchestrator_core._clock import Clock
 from orchestrator_core._contracts import Input
+from orchestrator_core._errors import ConfigurationError
 from orchestrator_core._event import Event, Operation
 from orchestrator_core._hosting import describe, host, restart_delay
 from orchestrator_core._json import JSON
@@ -52,6 +53,9 @@ class Supervised:
         input: the component.
         operations: only events with one of these are accepted; ``None`` for all.
         opened: set when events are let in.
+        admitted: set when it may run; one that is opened ahead waits for that.
+        entered: set when its component was entered or can't be.
+        error: why one that was opened ahead can't be.
         listens: set when it listens, or has failed to, so that nobody need wait for it.
         ended: whether its source has ended.
     """
@@ -64,6 +68,9 @@ class Supervised:
     announcer: Announcer
     on_change: Callable[[], None]
     opened: anyio.Event
+    admitted: anyio.Event = attrs.field(factory=anyio.Event)
+    entered: anyio.Event = attrs.field(factory=anyio.Event)
+    error: BaseException | None = None
     listens: anyio.Event = attrs.field(factory=anyio.Event)
     ended: bool = False
     scope: anyio.CancelScope = attrs.field(factory=anyio.CancelScope)
@@ -162,12 +169,14 @@ class Supervised:
         entered, closing = False, anyio.Event()
         try:
             while not self.ended:
-                self.announcer.tell(InputChanged(self.name, "starting"))
+                if self.admitted.is_set():
+                    self.announcer.tell(InputChanged(self.name, "starting"))
                 began = self.clock.monotonic()
                 try:
                     if isinstance(self.input, AbstractAsyncContextManager) and not entered:
                         await hosts.start(host, self.input, self.name, closing)
                         entered = True
+                    await self._be_admitted()
                     await self.input.run(self)
                     self.ended = True
                 # The border to foreign code: an input's failure must not end the program.
@@ -182,7 +191,17 @@ class Supervised:
         self.announcer.tell(InputChanged(self.name, "ended"))
         self.on_change()
 
+    async def _be_admitted(self) -> None:
+        self.entered.set()
+        if not self.admitted.is_set():
+            await self.admitted.wait()
+            self.announcer.tell(InputChanged(self.name, "starting"))
+
     async def _pause(self, error: BaseException, *, lasted: float) -> None:
+        if not self.admitted.is_set():  # whoever wants it opened is told, and may give it up
+            self.error = error
+            self.entered.set()
+            await self.admitted.wait()
         self._failures = 1 if lasted > _HEALTHY_SECONDS else self._failures + 1
         delay = restart_delay(self._failures)
         self.log.debug("input %s failed", self.name, exc_info=error)
@@ -207,29 +226,63 @@ class Supervisor:
         self._announcer = announcer
         self._on_change = on_change
         self._inputs: dict[str, Supervised] = {}
+        self._ahead: list[Supervised] = []
         self._opened = anyio.Event()
         self._tasks: TaskGroup | None = None
         self._stopping = False
 
     def add(self, name: str, component: Input, operations: frozenset[Operation] | None) -> None:
         """Take up an input; it starts at once if work is under way."""
-        supervised = Supervised(
-            name, component, operations, self._clock, self._intake, self._announcer, self._on_change, self._opened
-        )
-        self._inputs[name] = supervised
+        self._inputs[name] = supervised = self._new(name, component, operations)
+        supervised.admitted.set()
         if self._stopping:
             supervised.gone.set()
         elif self._tasks is not None:
             self._tasks.start_soon(self._run, supervised)
+
+    def _new(self, name: str, component: Input, operations: frozenset[Operation] | None) -> Supervised:
+        return Supervised(
+            name, component, operations, self._clock, self._intake, self._announcer, self._on_change, self._opened
+        )
+
+    async def open(self, name: str, component: Input, operations: frozenset[Operation] | None) -> Supervised:
+        """Enter an input that is to be added; `take_over` or `dismiss` it then.
+
+        Raises:
+            ConfigurationError: it can't be entered.
+        """
+        supervised = self._new(name, component, operations)
+        self._ahead.append(supervised)
+        if self._tasks is not None:
+            self._tasks.start_soon(self._run, supervised)
+            await supervised.entered.wait()
+        if (error := supervised.error) is not None:
+            raise ConfigurationError(f'input "{name}" can\'t be opened: {describe(error)}') from error
+        return supervised
+
+    def take_over(self, supervised: Supervised) -> None:
+        """Let an input run that was opened before."""
+        self._ahead.remove(supervised)
+        self._inputs[supervised.name] = supervised
+        if self._stopping:
+            supervised.scope.cancel()
+        supervised.admitted.set()
+
+    def dismiss(self) -> None:
+        """Leave the inputs that were opened and not taken up."""
+        for supervised in self._ahead:
+            supervised.scope.cancel()
+        self._ahead.clear()
 
     async def remove(self, name: str) -> None:
         """Stop an input and wait until it has let go of its source."""
         supervised = self._inputs.pop(name)
         await self._stop(supervised)
 
-    async def run(self) -> None:
+    async def run(self, *, task_status: TaskStatus[None] = anyio.TASK_STATUS_IGNORED) -> None:
         """Run the inputs, and those added later, until cancelled."""
         async with anyio.create_task_group() as self._tasks:
+            task_status.started()
             for supervised in self._inputs.values():
                 self._tasks.start_soon(self._run, supervised)
             await self._open()
@@ -254,6 +307,7 @@ class Supervisor:
         try:
             await supervised.supervise()
         finally:
+            supervised.entered.set()
             supervised.listens.set()
             supervised.gone.set()
 

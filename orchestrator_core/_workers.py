@@ -103,6 +103,11 @@ class Workers:
         self._is_waking = False
         self.newest: Station | None = None
 
+    def resize(self, limit: int) -> None:
+        """Have so many from now on: more as they are needed, or fewer as attempts finish."""
+        self._limit = limit
+        self.wake()
+
     def start(self, tasks: TaskGroup) -> None:
         """Run workers in a task group from now on; they are started as they are needed."""
         self._tasks = tasks
@@ -140,15 +145,17 @@ class Workers:
 
     async def _work(self, worker: Worker) -> None:
         self._is_waking = False
-        while True:
+        while len(self._all) <= self._limit:
             with worker.new_scope():
                 await self._run_attempts(worker)
             if worker.context is not None and worker.station is not None:
                 self._finish(worker, worker.station, worker.context, worker.outcome_of_cut())
+        self._all.remove(worker)
+        self.wake()  # it may be the one that was woken for what is there to do
 
     async def _run_attempts(self, worker: Worker) -> None:
         in_a_row = 0
-        while True:
+        while len(self._all) <= self._limit:
             station = self._pick(now := self._clock.time())
             if station is None:
                 in_a_row = 0

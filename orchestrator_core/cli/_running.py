@@ -64,7 +64,7 @@ class Run:
         self._reload = reload
         self._look_at = look_at if configuration.journal.scheme != "memory" else ""
         self._verbose = verbose
-        self._grace = grace or configuration.pipeline.grace
+        self._own_grace = grace
         self._clock = SystemClock()
         self._writer = Writer()
         self._message_look = Look.of(sys.stderr) if log_format == "auto" else PLAIN
@@ -91,7 +91,7 @@ class Run:
         began = self._clock.monotonic()
         async with anyio.create_task_group() as tasks:
             orchestrator = Orchestrator.from_configuration(
-                self._configuration, observers=[self._printer], grace=self._grace
+                self._configuration, observers=[self._printer], grace=self._own_grace
             )
             tasks.start_soon(self._writer.run, self._printer.tick)
             await tasks.start(self._heed_signals, orchestrator)
@@ -142,12 +142,16 @@ class Run:
                 task_status.started()
                 async for number in signals:
                     if number == signal.SIGHUP and not self._hung_up():
-                        await self._read_again(orchestrator)
+                        tasks.start_soon(self._read_again, orchestrator)  # a component may take its time to open
                     elif self._stopped_at is None:
                         self._drain(orchestrator)
                         tasks.start_soon(self._remind)
                     else:
                         self._stop_now(orchestrator, number)
+
+    @property
+    def _grace(self) -> timedelta:
+        return self._configuration.pipeline.grace if self._own_grace is None else self._own_grace
 
     def _hung_up(self) -> bool:
         """Tell whether the terminal went away: that sends the same signal as somebody who wants a reload."""

@@ -191,6 +191,26 @@ def test_a_right_file_changes_the_pipeline(cli: CommandLine) -> None:
         run.line("again -> hello")
 
 
+def test_a_reload_names_the_settings_that_changed(cli: CommandLine) -> None:
+    """What holds for the whole pipeline is applied and named, too. Catches: "nothing has changed"."""
+    with _slow(cli).running("run") as run:
+        run.line("slow -> begun")
+        changed = SLOW.replace('"30s"', '"30s"\nconcurrency = 3') + "[journal]\nkeep_done = '1h'\n"
+        cli.write("pipeline.toml", changed)
+        run.signal(signal.SIGHUP)
+        run.line("read pipeline.toml again: pipeline.concurrency changed; journal.keep_done changed", of="err")
+
+
+def test_a_reload_to_another_journal_is_refused(cli: CommandLine) -> None:
+    """The key is named, and the old pipeline goes on."""
+    with _slow(cli).running("run") as run:
+        run.line("slow -> begun")
+        cli.append("pipeline.toml", "[journal]\nurl = 'sqlite:other.db'\n")
+        run.signal(signal.SIGHUP)
+        run.line("journal.url can't be changed while the pipeline runs", of="err")
+        run.line("the old pipeline goes on", of="err")
+
+
 def test_a_second_runner_is_refused(cli: CommandLine) -> None:
     """One journal has one runner at a time; the other one says who has it."""
     with _slow(cli).running("run") as run:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import attrs
+
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
@@ -16,8 +18,16 @@ def changes(old: Configuration, new: Configuration) -> str:
         *_named("input", old.inputs, new.inputs),
         *_named("process", old.processes, new.processes),
         *(["the links changed"] if old.links != new.links else []),
+        *_settings("pipeline", old.pipeline, new.pipeline),
+        *_settings("journal", old.journal, new.journal),
     ]
     return "; ".join(found) or "nothing has changed"
+
+
+def _settings(table: str, old: attrs.AttrsInstance, new: attrs.AttrsInstance) -> Iterator[str]:
+    for field in attrs.fields(type(new)):
+        if getattr(old, field.name) != getattr(new, field.name):
+            yield f"{table}.{field.name} changed"
 
 
 def _named(kind: str, old: Mapping[str, object], new: Mapping[str, object]) -> Iterator[str]:
