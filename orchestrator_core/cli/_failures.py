@@ -44,6 +44,9 @@ _SIZE_LIMIT = 256 * 1024
 def report(error: BaseException) -> int | None:
     """Say on stderr what went wrong, and return the exit code; ``None`` for an error that nobody foresaw."""
     leaves = list(_leaves(error))
+    for leaf in leaves:
+        if isinstance(leaf, BrokenPipeError):
+            raise leaf  # whoever read the output has gone, as `head` does; click ends in silence
     codes = [code(leaf) for leaf in leaves]
     if None in codes:
         return None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from importlib import import_module
 from typing import TYPE_CHECKING, NoReturn
@@ -34,6 +35,8 @@ _SECTIONS: Mapping[str, Mapping[str, tuple[str, str]]] = {
         "schema": ("schema:schema", "Print the JSON Schema of pipeline.toml, for editors."),
     },
 }
+_INTERRUPTED = 130
+_STDERR = 2
 _COMMANDS = {name: entry for section in _SECTIONS.values() for name, entry in section.items()}
 
 
@@ -75,6 +78,9 @@ class _Root(click.Group):
             return super().invoke(ctx)
         except (click.ClickException, click.exceptions.Exit, click.Abort, BrokenPipeError):
             raise
+        except KeyboardInterrupt:
+            click.echo("interrupted", err=True)
+            ctx.exit(_INTERRUPTED)
         except Exception as error:
             from orchestrator_core.cli import _failures  # noqa: PLC0415 (a run without errors need not pay for it)
 
@@ -106,9 +112,20 @@ def root() -> None:
 
 def main() -> NoReturn:
     """Run the command line; the console script's entry point."""
+    _open_standard_streams()
     # Data may hold what the terminal's encoding lacks; that must not end a command half-way.
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="backslashreplace")
     root(prog_name="orchestrator")
     raise AssertionError("click has exited")
+
+
+def _open_standard_streams() -> None:
+    """Stand /dev/null in for the streams that the caller has closed: else the journal could get the number of one."""
+    while (descriptor := os.open(os.devnull, os.O_RDWR)) <= _STDERR:
+        os.set_inheritable(descriptor, True)  # noqa: FBT003 (its only form)
+    os.close(descriptor)
+    for number, name in enumerate(("stdin", "stdout", "stderr")):
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(number, "r" if name == "stdin" else "w", encoding="utf-8", closefd=False))  # noqa: SIM115 (open to the end)

@@ -38,7 +38,7 @@ Exit codes:
   1   the run failed, or there were dead letters and --fail-on-dead was given
   2   the configuration is wrong
   3   a plugin is missing or broken
-  130 stopped at once by a second SIGINT; 143 by a second SIGTERM
+  130 stopped by a SIGINT while it started, or at once by a second one; 143 by a second SIGTERM
 """
 
 
