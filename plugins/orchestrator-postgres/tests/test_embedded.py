@@ -232,7 +232,8 @@ def test_what_a_killed_server_has_left_running_is_waited_for(folder: Path, start
             slow.resume()
             second.result().end(signal.SIGINT)
     finally:
-        slow.resume()
+        with suppress(psutil.NoSuchProcess):
+            slow.resume()
     assert postmaster(folder) is None
 
 
