@@ -69,14 +69,14 @@ class Command:
         """Start it, and log what it writes until it ends."""
         body = json.dumps({"Detach": False, "Tty": False}).encode()
         path = f"/v{self._engine.version}/exec/{command}/start"
-        lines = (
+        head = (
             f"POST {path} HTTP/1.0",
             "Host: docker",
             "Content-Type: application/json",
             f"Content-Length: {len(body)}",
             "\r\n",
         )
-        answer = await _stream.request(self._engine, "\r\n".join(lines).encode() + body, path)
+        answer = await _stream.request(self._engine, "\r\n".join(head).encode() + body, path)
         frames = Frames()
         try:
             while data := await answer.receive():
