@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import hypothesis
@@ -32,7 +32,21 @@ def open_folder() -> Iterator[Path]:
         yield path
 
 
+@pytest.fixture
+def times(request: pytest.FixtureRequest) -> Callable[[str, int], int]:
+    """How often a fault strikes: `times("cuts", 50)` is 50 or what ``--times cuts=N`` says, or its ``--share``."""
+    asked = dict(each.split("=", 1) for each in request.config.getoption("--times"))
+    share = request.config.getoption("--share")
+
+    def count(name: str, full: int) -> int:
+        return int(asked[name]) if name in asked else max(1, round(full * share))
+
+    return count
+
+
 def pytest_addoption(parser: pytest.Parser) -> None:
     """Let the chaos tests be asked for more, or for the same again."""
+    parser.addoption("--share", type=float, default=0.1, help="how much of each fault's full count (a tenth)")
+    parser.addoption("--times", action="append", default=[], metavar="FAULT=N", help="how often one fault strikes")
     parser.addoption("--kills", type=int, default=0, help="how often the kill loop kills (50 in CI, else 5)")
     parser.addoption("--seed", type=int, default=20260504, help="seed of the kill loop's random moments")

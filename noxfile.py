@@ -71,9 +71,9 @@ def services(session: nox.Session) -> None:
 
 @nox.session
 def chaos(session: nox.Session) -> None:
-    """Kill and cut at random, and look for what was lost; arguments go to pytest."""
+    """Kill and cut at random, as often as each test says, and look for what was lost; arguments go to pytest."""
     _install(session, "test")
-    session.run("pytest", "-m", "chaos", *session.posargs)
+    session.run("pytest", "-m", "chaos", "--share", "1", "--kills", "50", *session.posargs)
 
 
 @nox.session

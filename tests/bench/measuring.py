@@ -38,6 +38,21 @@ class Row:
     holds: Callable[[float, float], bool] | None = None
 
 
+@attrs.frozen
+class Suite:
+    """What belongs together: measures and the rows that report them.
+
+    Attributes:
+        measures: each in a process of its own, by a name that no other suite uses.
+        rows: the lines of the table.
+        once: measures that take too long to be repeated in each round.
+    """
+
+    measures: Mapping[str, Measure]
+    rows: Sequence[Row]
+    once: frozenset[str] = frozenset()
+
+
 def measure_apart(name: str) -> Figures:
     """Run one measure in a fresh process and a fresh folder."""
     with tempfile.TemporaryDirectory(prefix="bench-") as folder:
