@@ -160,9 +160,9 @@ def transition(
         rng: source of the retry jitter.
     """
     failures, interruptions = delivery.failures, delivery.interruptions
+    if type(outcome) is Succeeded and outcome.output is None and not (failures or interruptions):
+        return _PLAIN_SUCCESS  # nearly all of them: made once, and found before the patterns are tried
     match outcome:
-        case Succeeded(None) if not (failures or interruptions):
-            return _PLAIN_SUCCESS  # nearly all of them: made once
         case Succeeded(output):
             return Transition(DeliveryState.DONE, 0.0, failures, interruptions, output=output)
         case Rejected(reason):

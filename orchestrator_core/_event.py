@@ -12,7 +12,7 @@ from typing import Any
 import attrs
 
 from orchestrator_core._errors import EventError
-from orchestrator_core._json import JSON, SURROGATES, dump_json, load_json
+from orchestrator_core._json import JSON, SURROGATES, dump_json, load_json, quote
 
 HOP_LIMIT = 16
 """How often an event may be derived from another before the engine takes the pipeline for a loop."""
@@ -61,8 +61,8 @@ def _operation(value: Operation | str) -> Operation:
 # Seeded by the system; a forked child must not go on with its parent's sequence.
 _chance = Random()  # noqa: S311 (an identity, not a secret)
 os.register_at_fork(after_in_child=_chance.seed)
-_VARIANT = 0b10 << 62
-_VARIANT_MASK = ~(0b11 << 62)
+_FIXED = 7 << 76 | 0b10 << 62  # version and variant
+_RANDOM = (1 << 76) - 1 & ~(0b11 << 62)
 
 
 def new_uid() -> str:
@@ -70,9 +70,9 @@ def new_uid() -> str:
 
     Neighbours in time are neighbours in an index, which is worth a factor of two to a journal.
     """
-    millis = f"{_time.time_ns() // 1_000_000:012x}"
-    chance = f"{_chance.getrandbits(76) & _VARIANT_MASK | _VARIANT:019x}"
-    return f"{millis[:8]}-{millis[8:]}-7{chance[:3]}-{chance[3:7]}-{chance[7:]}"
+    millis = _time.time_ns() // 1_000_000
+    digits = (millis << 80 | _chance.getrandbits(76) & _RANDOM | _FIXED).to_bytes(16).hex()
+    return f"{digits[:8]}-{digits[8:12]}-{digits[12:16]}-{digits[16:20]}-{digits[20:]}"
 
 
 @attrs.frozen(init=False)
@@ -183,12 +183,19 @@ class Event:
 
     def accepted_as(self, trigger: str) -> Event:
         """Return the event as the journal keeps it: with its trigger, and with uid and time settled."""
-        accepted: Event = object.__new__(Event)
-        for read, write in _SLOTS:
-            write(accepted, read(self))
+        accepted: Event = object.__new__(Event)  # what was checked once is not checked again
+        _set_location(accepted, self.location)
+        _set_operation(accepted, self.operation)
+        _set_id(accepted, self.id)
         _set_trigger(accepted, trigger)
-        _set_time(accepted, _utc(self.time))
-        _set_implied(accepted, _IMPLIED[False, False])
+        _set_uid(accepted, self.uid)
+        _set_data(accepted, self.data)
+        _set_before(accepted, self.before)
+        _set_key(accepted, self.key)
+        _set_time(accepted, self.time if self.time.tzinfo is UTC else _utc(self.time))
+        _set_traceparent(accepted, self.traceparent)
+        _set_hops(accepted, self.hops)
+        _set_implied(accepted, _NOTHING)
         _set_text(accepted, None)
         return accepted
 
@@ -250,8 +257,23 @@ class Event:
             EventError: data or before hold something that is not JSON.
         """
         if self._text is None:
-            _set_text(self, dump_json(self.to_dict()))  # computed once: several readers need it
+            _set_text(self, self._dump())  # computed once: several readers need it
         return self._text  # type: ignore[return-value]
+
+    def _dump(self) -> str:
+        """Write the text of `to_dict`, in its order: as a template, which takes a third of an encoder's time."""
+        implied = self._implied
+        uid = "" if implied and "uid" in implied else f',"uid":{quote(self.uid)}'
+        data = "" if self.data is None else f',"data":{dump_json(self.data)}'
+        before = "" if self.before is None else f',"before":{dump_json(self.before)}'
+        key = "" if self.key is None else f',"key":{quote(self.key)}'
+        trace = "" if self.traceparent is None else f',"traceparent":{quote(self.traceparent)}'
+        time = "" if implied and "time" in implied else f',"time":"{self.time.isoformat()}"'
+        hops = f',"hops":{self.hops}' if self.hops else ""
+        return (
+            f'{{"location":{quote(self.location)},"operation":"{_NAME[self.operation]}","id":{quote(self.id)}'
+            f',"trigger":{quote(self.trigger)}{uid}{data}{before}{key}{trace}{time}{hops}}}'
+        )
 
     @classmethod
     def from_dict(cls, fields: dict[str, Any]) -> Event:
@@ -284,7 +306,6 @@ class Event:
 _FIELDS = frozenset(field.name for field in attrs.fields(Event) if not field.name.startswith("_"))
 
 # The slots behind a frozen event's attributes.
-_SLOTS = [(vars(Event)[field.name].__get__, vars(Event)[field.name].__set__) for field in attrs.fields(Event)]
 (
     _set_location,
     _set_operation,
@@ -299,11 +320,12 @@ _SLOTS = [(vars(Event)[field.name].__get__, vars(Event)[field.name].__set__) for
     _set_hops,
     _set_implied,
     _set_text,
-) = (write for _, write in _SLOTS)
+) = (vars(Event)[field.name].__set__ for field in attrs.fields(Event))
 
 # Which of uid and time were left out, and so stay out of the JSON until the event is accepted.
+_NOTHING = frozenset[str]()
 _IMPLIED = {
-    (False, False): frozenset[str](),
+    (False, False): _NOTHING,
     (True, False): frozenset({"uid"}),
     (False, True): frozenset({"time"}),
     (True, True): frozenset({"uid", "time"}),

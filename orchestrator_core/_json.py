@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import json.encoder
 import re
 import secrets
 from decimal import Decimal, InvalidOperation
@@ -26,6 +27,9 @@ def _encode_exact(value: object) -> str:
         return f"{_EXACT}{value}"
     raise EventError(f"{value!r:.80} is not JSON: use text, numbers, true, false, null, lists and objects")
 
+
+quote = json.encoder.encode_basestring
+"""Returns text as a JSON string. The text must be one that UTF-8 can hold."""
 
 _encode = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":"), default=_encode_exact).encode
 

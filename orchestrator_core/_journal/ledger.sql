@@ -178,7 +178,7 @@ WITH RECURSIVE found (process) AS (
 SELECT process FROM found WHERE process IS NOT NULL
 
 -- name: parked_processes
-SELECT DISTINCT process FROM deliveries WHERE state = 7 AND state IN (0, 4, 7)
+SELECT DISTINCT process FROM deliveries WHERE state = 7 AND (state = 0 OR state = 4 OR state = 7)
 
 -- name: park
 UPDATE deliveries SET state = 7, reason = (
@@ -188,10 +188,10 @@ UPDATE deliveries SET state = 7, reason = (
 WHERE state = 1 AND process = ?
 
 -- name: unpark
-UPDATE deliveries SET state = 1, reason = NULL WHERE state = 7 AND state IN (0, 4, 7) AND process = ?
+UPDATE deliveries SET state = 1, reason = NULL WHERE state = 7 AND (state = 0 OR state = 4 OR state = 7) AND process = ?
 
 -- name: count_parked
-SELECT count(*) FROM deliveries WHERE state = 7 AND state IN (0, 4, 7)
+SELECT count(*) FROM deliveries WHERE state = 7 AND (state = 0 OR state = 4 OR state = 7)
 
 -- name: redrive
 WITH given (id, due_at) AS (VALUES {rows})

@@ -45,7 +45,7 @@ CREATE TABLE deliveries (
     output        TEXT
 );
 CREATE INDEX deliveries_ready ON deliveries (process, due_at, id) WHERE state = 1;
-CREATE INDEX deliveries_unusual ON deliveries (state, process) WHERE state IN (0, 4, 7);
+CREATE INDEX deliveries_unusual ON deliveries (state, process) WHERE (state = 0 OR state = 4 OR state = 7);
 CREATE INDEX deliveries_lane ON deliveries (process, lane, id) WHERE lane IS NOT NULL AND state IN (0, 1, 2, 4, 7);
 
 CREATE TABLE attempts (

@@ -51,6 +51,12 @@ def test_json_round_trips(event: Event) -> None:
     assert (event.data == again.data, event.before == again.before) == (True, True)
 
 
+@given(_events)
+def test_text_and_object_are_one(event: Event) -> None:
+    """The JSON text is the JSON object's compact text, to the letter. Catches: a field that only one of them has."""
+    assert dump_json(event.to_dict()) == event.to_json()
+
+
 @given(_events, _texts)
 def test_an_accepted_event_round_trips_exactly(event: Event, trigger: str) -> None:
     """Once accepted, reading it back gives an equal event, in UTC."""
