@@ -370,14 +370,23 @@ async def test_the_environment_does_not_show() -> None:
     assert "hunter2" not in repr(Command(argv=["a"], env={"PASSWORD": "hunter2"}))
 
 
+def _left_running(delivery_id: str) -> subprocess.Popen[bytes]:
+    """Start another engine's program, and wait for its first word: Linux shows the environment of what has begun."""
+    process = subprocess.Popen(
+        ["sh", "-c", "echo here; exec sleep 600"],
+        env={**os.environ, "PIPELINE_DELIVERY_ID": delivery_id},
+        stdout=subprocess.PIPE,
+        start_new_session=True,
+    )
+    assert process.stdout is not None
+    with process.stdout as said:
+        said.readline()
+    return process
+
+
 async def test_what_a_killed_engine_has_left_running_is_ended(context: FakeAttemptContext) -> None:
     """Asked what became of the attempt, it makes sure that the next one does not overlap with it."""
-    orphan = subprocess.Popen(  # noqa: ASYNC220 (it stands for another engine's)
-        ["sleep", "600"], env={**os.environ, "PIPELINE_DELIVERY_ID": context.delivery_id}, start_new_session=True
-    )
-    stranger = subprocess.Popen(  # noqa: ASYNC220
-        ["sleep", "600"], env={**os.environ, "PIPELINE_DELIVERY_ID": "d-11"}, start_new_session=True
-    )
+    orphan, stranger = _left_running(context.delivery_id), _left_running("d-11")
     try:
         assert Reconciliation.UNKNOWN == await Command(argv=["sleep"]).reconcile(EVENT, context)
         assert -15 == orphan.wait(10)
