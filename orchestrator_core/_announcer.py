@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Sequence
+from itertools import groupby
 
 from orchestrator_core._contracts import Claim, Settlement
 from orchestrator_core._delivery import DeliveryState
-from orchestrator_core._notices import AttemptLogged, AttemptStarted, DeliverySettled, Notice
+from orchestrator_core._event import Event
+from orchestrator_core._notices import AttemptLogged, AttemptStarted, DeliverySettled, EventsAccepted, Notice
+from orchestrator_core._plan import Plan
 
 _LOG = logging.getLogger("orchestrator_core")
 
@@ -42,6 +45,14 @@ class Announcer:
                 self._observers.remove(observer)
                 self.has_listeners = bool(self._observers)
                 _LOG.exception("the observer %r failed and will not be called again", observer)
+
+    def accepted(self, entries: Sequence[tuple[Event, Plan]]) -> None:
+        """Tell that events are in the journal, given with their plans."""
+        if self._observers and entries:
+            for trigger, group in groupby(entries, lambda entry: entry[0].trigger):
+                of_one = list(group)
+                unrouted = sum(not plan.steps for _, plan in of_one)
+                self.tell(EventsAccepted(trigger, [event for event, _ in of_one], unrouted))
 
     def started(self, claim: Claim) -> None:
         """Tell that an attempt begins."""

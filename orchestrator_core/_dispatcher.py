@@ -6,7 +6,6 @@ import logging
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, contextmanager
-from itertools import groupby
 from math import inf
 from random import Random
 
@@ -23,7 +22,6 @@ from orchestrator_core._delivery import DeliveryState, Interrupted, Outcome, Pos
 from orchestrator_core._errors import ConfigurationError, JournalUnavailableError
 from orchestrator_core._event import Event
 from orchestrator_core._hosting import describe, host, restart_delay
-from orchestrator_core._notices import EventsAccepted
 from orchestrator_core._pipeline import ProcessOptions
 from orchestrator_core._plan import Plan
 from orchestrator_core._station import Station
@@ -421,7 +419,8 @@ class Dispatcher:
         finished, self._settling = self._settling, []
         self._count_settled(finished, settled.late)
         if settled.accepted:
-            self._count_accepted(settled.accepted)
+            self._tally.accept(settled.accepted)
+            self._announcer.accepted(settled.accepted)
         self._took(held, settled.claims, settled.next_due)
         self.wake(settled.woken - slots.keys())
         self.version += 1
@@ -438,14 +437,6 @@ class Dispatcher:
                 return await self._journal.settle(self._worker, settlements, now=self._clock.time(), slots=slots)
             except JournalUnavailableError as error:
                 await self._wait_for_journal(error)
-
-    def _count_accepted(self, accepted: Sequence[tuple[Event, Plan]]) -> None:
-        """Count and announce the events that attempts have emitted."""
-        for trigger, entries in groupby(accepted, lambda entry: entry[0].trigger):
-            of_one = list(entries)
-            unrouted = self._tally.accept(of_one)
-            if self._announcer.has_listeners:
-                self._announcer.tell(EventsAccepted(trigger, [event for event, _ in of_one], unrouted))
 
     def _count_settled(self, finished: Sequence[_Finished], late: Sequence[str]) -> None:
         self._tally.count(

@@ -13,7 +13,7 @@ import attrs
 
 from orchestrator_core._announcer import Announcer, Observer
 from orchestrator_core._clock import Clock, SystemClock
-from orchestrator_core._contracts import Input, Journal, Process, lacks_run
+from orchestrator_core._contracts import Appended, Input, Journal, Process, lacks_run
 from orchestrator_core._errors import (
     ConfigurationError,
     DuplicateNameError,
@@ -25,9 +25,9 @@ from orchestrator_core._errors import (
     UnknownInputError,
 )
 from orchestrator_core._event import HOP_LIMIT, Event, Operation
+from orchestrator_core._gathering import Gathering
 from orchestrator_core._journal import MemoryJournal
 from orchestrator_core._json import JSON
-from orchestrator_core._notices import EventsAccepted
 from orchestrator_core._pipeline import Link, Pipeline, ProcessOptions
 from orchestrator_core._plan import Join, On, OnDead, Plan
 from orchestrator_core._reload import Difference, difference
@@ -109,6 +109,7 @@ class Orchestrator:
         self._run: Run | None = None
         self._configuration: Configuration | None = None
         self._changing = anyio.Lock()
+        self._gathering = Gathering(self._append)
 
     @classmethod
     def from_toml(
@@ -299,23 +300,30 @@ class Orchestrator:
     async def accept(self, trigger: str, events: Sequence[Event], checkpoint: JSON) -> Sequence[Event]:
         """Accept the events of an input, and its checkpoint, in one step; see `InputContext.emit_many`."""
         entries = [self.route(trigger, event) for event in events]
-        saved = None if checkpoint is None else (trigger, checkpoint)
+        if checkpoint is None:
+            return await self._gathering.append(entries)
+        return (await self._append(entries, (trigger, checkpoint))).events
+
+    async def _append(
+        self, entries: Sequence[tuple[Event, Plan]], checkpoint: tuple[str, JSON] | None = None
+    ) -> Appended:
         now = self._clock.time()
-        if self._run is None:
-            appended = await self._journal.append(entries, now=now, checkpoint=saved)
+        if (run := self._run) is None:
+            appended = await self._journal.append(entries, now=now, checkpoint=checkpoint)
         else:
-            run = self._run
             with run.dispatcher.reserve(plan for _, plan in entries) as reservation:
                 try:
                     appended = await self._journal.append(
-                        entries, now=now, checkpoint=saved, worker=run.worker, slots=reservation.slots
+                        entries, now=now, checkpoint=checkpoint, worker=run.worker, slots=reservation.slots
                     )
                 except JournalBrokenError as error:
                     run.break_off(error)
                     raise
                 reservation.appended = appended
-        self._count(trigger, entries, appended.fresh)
-        return appended.events
+        fresh = [entry for entry, is_fresh in zip(entries, appended.fresh, strict=True) if is_fresh]
+        self._tally.accept(fresh)
+        self._announcer.accepted(fresh)
+        return appended
 
     def route(self, trigger: str, event: Event) -> tuple[Event, Plan]:
         """Stamp an event as accepted from that trigger, and plan where it goes.
@@ -330,12 +338,6 @@ class Orchestrator:
         if len(text) * 4 > self._max_event_bytes and (size := len(text.encode())) > self._max_event_bytes:
             raise EventTooLargeError(size, self._max_event_bytes)
         return event, self._pipeline.plan(event)
-
-    def _count(self, trigger: str, entries: Sequence[tuple[Event, Plan]], fresh: Sequence[bool]) -> None:
-        accepted = [entry for entry, is_fresh in zip(entries, fresh, strict=True) if is_fresh]
-        unrouted = self._tally.accept(accepted)
-        if accepted and self._announcer.has_listeners:
-            self._announcer.tell(EventsAccepted(trigger, [event for event, _ in accepted], unrouted))
 
     async def load_checkpoint(self, name: str) -> JSON:
         """Return the newest checkpoint of an input."""

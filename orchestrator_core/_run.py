@@ -224,7 +224,8 @@ class Run:
             self._clean_at = self._clock.monotonic()  # with the next beat, then
 
     def _on_change(self) -> None:
-        self._change.set()
+        if self.dispatcher.is_quiet:  # before that, nobody need look whether the end has come
+            self._change.set()
 
     async def _stop_when_idle(self) -> None:
         while not await self._is_idle():

@@ -62,12 +62,10 @@ class Tally:
         self.unrouted = 0
         self._outcomes: Counter[tuple[str, DeliveryState]] = Counter()
 
-    def accept(self, entries: Sequence[tuple[Event, Plan]]) -> int:
-        """Count events that were accepted, given with their plans; return how many of them match no process."""
-        unrouted = sum(not plan.steps for _, plan in entries)
+    def accept(self, entries: Sequence[tuple[Event, Plan]]) -> None:
+        """Count events that were accepted, given with their plans."""
         self.accepted += len(entries)
-        self.unrouted += unrouted
-        return unrouted
+        self.unrouted += sum(not plan.steps for _, plan in entries)
 
     def count(self, outcomes: Iterable[tuple[str, DeliveryState]]) -> None:
         """Count the outcomes of attempts: process and the state that the delivery is in now."""
