@@ -192,17 +192,18 @@ async def test_a_broken_journal_ends_the_run(call: str) -> None:
         options={"retry": RetryPolicy(initial=timedelta(milliseconds=1))},
     )
     if call == "park":
-        orchestrator.add_input("adds", ScriptedInput([_adding(orchestrator)]))
+        orchestrator.add_input("adds", ScriptedInput([_adding(orchestrator, outage)]))
     if call == "claim":
         orchestrator.add_input("wakes", ScriptedInput([_waking(orchestrator, outage)]))
     with pytest.raises(JournalBrokenError, match="disk gone"):
         await finish(orchestrator)
 
 
-def _adding(orchestrator: Orchestrator) -> Any:
+def _adding(orchestrator: Orchestrator, outage: Outage) -> Any:
     async def add(context: InputContext) -> None:
         context.ready()
         await context.emit(event("1"))
+        outage.is_on = True
         orchestrator.add_process("more", RecordingProcess())
         await anyio.sleep_forever()
 
