@@ -235,7 +235,8 @@ class Appended:
         events: the events as the journal has them; the first one where an event was accepted before.
         fresh: by event, whether it was accepted now.
         claims: deliveries handed straight to the worker that asked for them, those that were ready before first.
-        left: processes that have ready deliveries, of these events or from before, that were not handed over.
+        left: processes that have ready deliveries which were not handed over: of these events, and of those from before
+            where there were slots.
     """
 
     events: Sequence[Event]

@@ -90,15 +90,21 @@ class JournalMachine(RuleBasedStateMachine):
             worker=None if slots is None else self._workers[-1],
             slots=slots,
         )
+        before = len(self._model.rows)
         assert self._model.append(given, self._now) == list(appended.fresh)
         assert [self._first(each) for each, _ in given] == list(appended.events)
         if position is not None:
             self._model.checkpoints["in"] = position
         self._check_hand_over(slots or {}, appended.claims)
-        news = [plan for (_, plan), fresh in zip(given, appended.fresh, strict=True) if fresh]
-        touched = {plan.steps[root].process for plan in news for root in plan.roots}
-        touched |= {process for process, free in (slots or {}).items() if free}
-        assert appended.left >= {process for process in touched if self._model.startable(process, self._now)}
+        news = self._model.rows[before:]
+        asked = {process for process, free in (slots or {}).items() if free}
+        left = {
+            process
+            for process in asked | {row.step.process for row in news}
+            for row in self._model.startable(process, self._now)
+            if process in asked or row in news
+        }
+        assert appended.left >= left
 
     @rule(slots=SLOTS)
     def claim(self, slots: Mapping[str, int]) -> None:
