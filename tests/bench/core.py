@@ -59,6 +59,7 @@ _ROWS = [
     Row("memory with 1,000,000 queued", "long_backlog.memory", "MiB", goal="< 200", holds=lambda mib, _: mib < 200),
     Row("import pluggy, anyio, attrs", "imports.below", "ms"),
     Row("import orchestrator_core", "imports.own", "ms", "imports.below", "≤ 1.3", lambda _, ratio: ratio <= 1.3),
+    Row("from orchestrator_core import Orchestrator", "imports.used", "ms", "imports.below"),
     Row("import click", "help.below", "ms"),
     Row("orchestrator --help", "help.own", "ms", "help.below", "≤ 2", lambda _, ratio: ratio <= 2),
 ]
