@@ -132,29 +132,37 @@ class Dispatcher:
             finally:
                 self._hosts = None
                 try:
-                    with anyio.move_on_after(_HAND_BACK_SECONDS, shield=True):
+                    with anyio.move_on_after(_HAND_BACK_SECONDS, shield=True) as scope:
                         await self._hand_back_everything()
+                    if scope.cancelled_caught:
+                        lost = len(self._settling)
+                        _LOG.warning("outcomes that the journal did not take: %d; the next run does them again", lost)
                 finally:  # the components wait for this, and nothing can cancel them
                     self.dismiss()
                     for station in (*self._stations.values(), *self._leaving):
                         station.closing.set()
 
     async def drain(self, grace: float) -> None:
-        """Start nothing more; let what runs finish for so many seconds, then cut it off; settle all of it."""
+        """Start nothing more; let what runs finish for so many seconds, then cut it off; settle all of it.
+
+        Who waits for a journal that is away gives up a little after that; the last try is `run`'s.
+        """
         self._is_draining = True
         for station in self._stations.values():
             self._hand_back(station)
         async with anyio.create_task_group() as tasks:
-            tasks.start_soon(self._cut_off_after, grace)
+            tasks.start_soon(self._give_up_after, grace, tasks.cancel_scope)
             while not self.is_quiet:
                 self._books.set()
                 await self._change.wait()
             tasks.cancel_scope.cancel()
 
-    async def _cut_off_after(self, grace: float) -> None:
+    async def _give_up_after(self, grace: float, scope: anyio.CancelScope) -> None:
         await self._clock.sleep(grace)
         for worker in self._workers.busy:
             worker.cut_off("stop")
+        await self._clock.sleep(_HAND_BACK_SECONDS)
+        scope.cancel()
 
     @property
     def is_quiet(self) -> bool:

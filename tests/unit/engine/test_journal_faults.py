@@ -23,7 +23,9 @@ from orchestrator_core import (
 from orchestrator_core.testing import Gate, RecordingProcess, ScriptedInput, ScriptedProcess, SimulatedClock
 from tests.unit.engine.journals import Outage, meddled
 from tests.unit.engine.pipelines import (
+    PATIENCE,
     Notices,
+    Running,
     at_work,
     event,
     events,
@@ -252,3 +254,23 @@ async def test_a_stop_in_an_outage_ends_in_time() -> None:
         await until_running(process, 0)
         await until_run(process, 1)
     assert DeliveryState.RUNNING == (await only(journal)).state
+
+
+@pytest.mark.parametrize("anyio_backend", ["asyncio"])  # one of them, as it takes the last try's 5 s
+async def test_a_drain_in_an_outage_ends_in_time(caplog: pytest.LogCaptureFixture) -> None:
+    """Stopped once, a run gives up on an absent journal soon after the grace, and says what is not recorded.
+
+    Catches: a drain that waits for the journal without limit.
+    """
+    outage, journal, clock = Outage(frozenset({"settle"}), is_on=True), MemoryJournal(), SimulatedClock()
+    process, run = RecordingProcess(), Running()
+    orchestrator = single(process, journal=meddled(journal, before=outage), clock=clock, grace=timedelta(seconds=30))
+    async with orchestrator:
+        with anyio.fail_after(PATIENCE):
+            async with anyio.create_task_group() as tasks:
+                tasks.start_soon(run.of, orchestrator)
+                await until_run(process, 1)
+                orchestrator.stop()
+                await clock.advance(40)
+    assert DeliveryState.RUNNING == (await only(journal)).state
+    assert "outcomes that the journal did not take: 1;" in caplog.text
