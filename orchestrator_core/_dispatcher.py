@@ -22,6 +22,7 @@ from orchestrator_core._delivery import DeliveryState, Interrupted, Outcome, Pos
 from orchestrator_core._errors import ConfigurationError, JournalUnavailableError
 from orchestrator_core._event import Event
 from orchestrator_core._hosting import describe, host, restart_delay
+from orchestrator_core._outage import Outage
 from orchestrator_core._pipeline import ProcessOptions
 from orchestrator_core._plan import Plan
 from orchestrator_core._station import Station
@@ -30,7 +31,6 @@ from orchestrator_core._workers import OFTEN, Worker, Workers
 
 _LOG = logging.getLogger("orchestrator_core")
 
-_UNAVAILABLE_SECONDS = 0.5
 _HAND_BACK_SECONDS = 5.0
 
 
@@ -111,6 +111,7 @@ class Dispatcher:
         self._change = anyio.Event()
         self._hosts: TaskGroup | None = None
         self._is_draining = False
+        self._outage = Outage(clock)
         self._last_settle = clock.monotonic()
         self.version = 0
 
@@ -415,9 +416,10 @@ class Dispatcher:
             claimed = await self._journal.claim(self._worker, slots, now=self._clock.time())
         except JournalUnavailableError as error:
             self._took(held, (), None)
-            await self._wait_for_journal(error)
+            await self._outage.wait(error)
             self.wake(slots)
             return
+        self._outage.end()
         self._took(held, claimed.claims, claimed.next_due)
         self._tell_change()
 
@@ -442,9 +444,12 @@ class Dispatcher:
     async def _write(self, settlements: Sequence[Settlement], slots: Mapping[str, int]) -> Settled:
         while True:
             try:
-                return await self._journal.settle(self._worker, settlements, now=self._clock.time(), slots=slots)
+                settled = await self._journal.settle(self._worker, settlements, now=self._clock.time(), slots=slots)
             except JournalUnavailableError as error:
-                await self._wait_for_journal(error)
+                await self._outage.wait(error)
+            else:
+                self._outage.end()
+                return settled
 
     def _count_settled(self, finished: Sequence[_Finished], late: Sequence[str]) -> None:
         self._tally.count(
@@ -457,10 +462,6 @@ class Dispatcher:
         for station, count in Counter(each.station for each in finished).items():
             station.settled(count, seconds)
         self._dismiss_idle()
-
-    async def _wait_for_journal(self, error: JournalUnavailableError) -> None:
-        _LOG.warning("the journal is unavailable, trying again: %s", error)
-        await self._clock.sleep(_UNAVAILABLE_SECONDS)
 
     def _tell_change(self) -> None:
         self._change.set()
@@ -497,6 +498,7 @@ class Dispatcher:
 
     async def _watch_journal(self) -> None:
         """Notice what others write into the journal, and keep the logs of long attempts."""
+        outage = Outage(self._clock)
         while True:
             await self._clock.sleep(OFTEN)
             try:
@@ -504,8 +506,9 @@ class Dispatcher:
                     self.wake()
                     self._on_change()
                 await self._keep_logs()
+                outage.end()
             except JournalUnavailableError as error:
-                await self._wait_for_journal(error)
+                await outage.wait(error)
 
     async def _keep_logs(self) -> None:
         contexts = [worker.context for worker in self._workers.busy if worker.context is not None]

@@ -274,3 +274,15 @@ async def test_a_drain_in_an_outage_ends_in_time(caplog: pytest.LogCaptureFixtur
                 await clock.advance(40)
     assert DeliveryState.RUNNING == (await only(journal)).state
     assert "outcomes that the journal did not take: 1;" in caplog.text
+
+
+async def test_an_outage_is_told_once_a_minute(caplog: pytest.LogCaptureFixture) -> None:
+    """The log says that it has begun, each minute that it lasts, and that it is over. Catches: a line at every try."""
+    outage, clock = Outage(frozenset({"settle"}), is_on=True), SimulatedClock()
+    async with at_work(RecordingProcess(), journal=meddled(before=outage), clock=clock):
+        await clock.advance(70)
+        outage.is_on = False
+        await clock.advance(1)
+    said = [record.getMessage() for record in caplog.records if "the journal is" in record.getMessage()]
+    away = "the journal is unavailable, trying again: disk full"
+    assert [away, away, "the journal is available again, after 70 s"] == said
