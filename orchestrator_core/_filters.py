@@ -14,7 +14,7 @@ not there passes no test but ``exists = false``. ``gt`` and ``lt`` compare numbe
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from decimal import Decimal
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Any, TypeAlias
@@ -84,10 +84,9 @@ class Where:
         Raises:
             FilterError: naming the place inside the condition and what would be right there.
         """
-        if isinstance(condition, list | tuple):
-            condition = {"all": list(condition)}
-        _check(condition, path, 0)
-        return cls(condition)  # type: ignore[arg-type]  # _check has seen that it is a table
+        for error in malformations(condition, path):
+            raise error
+        return cls(_as_table(condition))  # type: ignore[arg-type]  # it was seen to be a table
 
     @property
     def reads_output(self) -> bool:
@@ -104,39 +103,48 @@ def matches_location(location: str, globs: tuple[str, ...]) -> bool:
     return any(fnmatchcase(location, glob) for glob in globs)
 
 
-def _check(condition: object, path: str, depth: int) -> None:
+def malformations(condition: object, path: str = "where") -> Iterator[FilterError]:
+    """Yield everything that is wrong with a condition."""
+    yield from _in_condition(_as_table(condition), path, 0)
+
+
+def _as_table(condition: object) -> object:
+    return {"all": list(condition)} if isinstance(condition, list | tuple) else condition
+
+
+def _in_condition(condition: object, path: str, depth: int) -> Iterator[FilterError]:
     if depth > DEPTH_LIMIT:
-        raise FilterError(path, f"nested deeper than {DEPTH_LIMIT}: split it over several links")
-    if not isinstance(condition, Mapping) or not condition:
-        raise FilterError(path, 'expected a table such as { field = "data.country", exact = "NL" }')
-    if "field" in condition:
-        _check_field(condition, path)
-        return
-    if len(condition) != 1 or (kind := next(iter(condition))) not in {"any", "all", "not"}:
-        raise FilterError(path, 'expected "field" with a test, or exactly one of "any", "all", "not"')
-    inner = condition[kind]
-    if kind == "not":
-        _check(inner, f"{path}.not", depth + 1)
-        return
-    if not isinstance(inner, list | tuple) or not inner:
-        raise FilterError(f"{path}.{kind}", "expected a list of one or more conditions")
-    for index, each in enumerate(inner):
-        _check(each, f"{path}.{kind}[{index}]", depth + 1)
+        yield FilterError(path, f"nested deeper than {DEPTH_LIMIT}: split it over several links")
+    elif not isinstance(condition, Mapping) or not condition:
+        yield FilterError(path, 'expected a table such as { field = "data.country", exact = "NL" }')
+    elif "field" in condition:
+        yield from _in_test(condition, path)
+    elif len(condition) != 1 or (kind := next(iter(condition))) not in {"any", "all", "not"}:
+        yield FilterError(path, 'expected "field" with a test, or exactly one of "any", "all", "not"')
+    elif kind == "not":
+        yield from _in_condition(condition[kind], f"{path}.not", depth + 1)
+    elif not isinstance(inner := condition[kind], list | tuple) or not inner:
+        yield FilterError(f"{path}.{kind}", "expected a list of one or more conditions")
+    else:
+        for index, each in enumerate(inner):
+            yield from _in_condition(each, f"{path}.{kind}[{index}]", depth + 1)
 
 
-def _check_field(condition: Mapping[str, Any], path: str) -> None:
+def _in_test(condition: Mapping[str, Any], path: str) -> Iterator[FilterError]:
     field = condition["field"]
     if not isinstance(field, str) or field.split(".")[0] not in ROOTS:
-        raise FilterError(f"{path}.field", f'expected a path starting with {", ".join(ROOTS)}, such as "data.country"')
-    tests = [name for name in condition if name != "field"]
-    if not tests:
-        raise FilterError(path, f"expected one of {', '.join(_OPERANDS)} beside field")
-    for name in tests:
+        yield FilterError(f"{path}.field", f'expected a path starting with {", ".join(ROOTS)}, such as "data.country"')
+    elif len(condition) == 1:
+        yield FilterError(path, f"expected one of {', '.join(_OPERANDS)} beside field")
+    for name, operand in condition.items():
+        if name == "field":
+            continue
         if name not in _OPERANDS:
-            raise FilterError(f"{path}.{name}", f"no such test; there are {', '.join(_OPERANDS)}")
+            yield FilterError(f"{path}.{name}", f"no such test; there are {', '.join(_OPERANDS)}")
+            continue
         accepts, expected = _OPERANDS[name]
-        if not accepts(condition[name]):
-            raise FilterError(f"{path}.{name}", f"expected {expected}")
+        if not accepts(operand):
+            yield FilterError(f"{path}.{name}", f"expected {expected}")
 
 
 def _reads_output(condition: Mapping[str, Any]) -> bool:

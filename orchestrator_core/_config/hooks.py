@@ -12,7 +12,7 @@ from datetime import date, time
 from typing import Any, TypeAlias, get_args, get_origin
 
 import attrs
-from cattrs import BaseValidationError, Converter
+from cattrs import BaseValidationError, Converter, IterableValidationError
 from cattrs.cols import list_structure_factory, mapping_structure_factory
 
 from orchestrator_core._config.annotations import (
@@ -30,11 +30,11 @@ from orchestrator_core._config.annotations import (
 )
 from orchestrator_core._config.classes import structure_class
 from orchestrator_core._config.document import UnreadableError, parse_value
-from orchestrator_core._config.problems import describe
+from orchestrator_core._config.problems import Keys, describe
 from orchestrator_core._config.references import Mistake, Reference, Resolver
 from orchestrator_core._config.scalars import SCALARS, structure_enum, structure_literal
 from orchestrator_core._errors import FilterError
-from orchestrator_core._filters import Where
+from orchestrator_core._filters import Where, malformations
 from orchestrator_core._secret import Secret
 
 Hook: TypeAlias = Callable[[Any, Any], Any]
@@ -86,12 +86,18 @@ def _only_in_code(value: object, kind: Any) -> object:  # noqa: ANN401 (any anno
 
 
 def _where(value: object, resolver: Resolver) -> Where:
-    try:
-        return value if isinstance(value, Where) else Where.parse(resolve_all(value, resolver))
-    except FilterError as error:
-        inside = error.path.removeprefix("where").replace("[", ".").replace("]", "").split(".")[1:]
-        keys = tuple(int(part) if part.isdecimal() else part for part in inside)
-        raise Mistake(error.expected, inside=keys) from None
+    if isinstance(value, Where):
+        return value
+    condition = resolve_all(value, resolver)
+    if mistakes := [Mistake(error.expected, inside=_inside(error, value)) for error in malformations(condition)]:
+        raise IterableValidationError("the condition is malformed", mistakes, Where)
+    return Where.parse(condition)
+
+
+def _inside(error: FilterError, condition: object) -> Keys:
+    """Return where in a condition an error is, as it is written: a list stands for ``all`` of it."""
+    parts = error.path.replace("[", ".").replace("]", "").split(".")[2 if isinstance(condition, list) else 1 :]
+    return tuple(int(part) if part.isdecimal() else part for part in parts)
 
 
 def _scalar(hook: Hook, resolver: Resolver) -> Hook:

@@ -192,6 +192,12 @@ MISFITS = [
     pytest.param({"text_or_texts": [5]}, ("text_or_texts", 0), "expected text, found 5", id="element of either"),
     pytest.param({"number_or_inner": {"number": ""}}, ("number_or_inner", "number"), None, id="field of either"),
     pytest.param({"where": {"any": [{"field": "x"}]}}, ("where", "any", 0, "field"), None, id="place in a condition"),
+    pytest.param(
+        {"where": [{"field": "data.x", "gt": 1}, {"field": "data.y", "is": 1}]},
+        ("where", 1, "is"),
+        None,
+        id="place in a list of conditions",
+    ),
     pytest.param({"pattern": "("}, ("pattern",), None, id="converter"),
     pytest.param({"retry": {"attempts": 0}}, ("retry", "attempts"), None, id="validator"),
     pytest.param({"hidden": 1}, ("hidden",), 'unknown key "hidden"', id="private field"),
@@ -227,6 +233,17 @@ def test_everything_wrong_is_found_at_once() -> None:
         ("retry", "max"),
         ("zz",),
     } == {finding.keys for finding in found}
+
+
+def test_everything_wrong_with_a_condition_is_found_at_once() -> None:
+    """Each at its place, however deep. Catches: a file that is mended and checked once for each."""
+    found = findings({"where": [{"field": "x", "exat": 1}, {"not": {"any": [{"field": "data.x", "in": 1}, 5]}}]})
+    assert [
+        ("where", 0, "field"),
+        ("where", 0, "exat"),
+        ("where", 1, "not", "any", 0, "in"),
+        ("where", 1, "not", "any", 1),
+    ] == [finding.keys for finding in found]
 
 
 @attrs.frozen
