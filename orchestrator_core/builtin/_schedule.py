@@ -71,40 +71,48 @@ class Cron:
 
 
 def schedule(every: timedelta | None, cron: str | None, timezone: str | None) -> Schedule:
-    """Make a timer's schedule of its options.
+    """Make a timer's schedule of its options, each of which was checked.
 
     Raises:
-        ConfigurationError: both or none are given, or one is out of range or malformed.
+        ConfigurationError: they do not go together.
     """
     if (every is None) == (cron is None):
         raise ConfigurationError('a timer needs either every = "5s" or cron = "*/5 * * * *"')
     if every is not None:
         if timezone is not None:
             raise ConfigurationError("timezone is the zone of cron: leave it out beside every")
-        if not _SHORTEST <= every <= _LONGEST:
-            raise ConfigurationError(f"every is {every}: use 1 ms to {_LONGEST.days} days")
         return Every(every)
     assert cron is not None
-    return _cron(cron, timezone or "UTC")
+    return Cron(cron, zone(timezone or "UTC"))
 
 
-def _cron(expression: str, timezone: str) -> Cron:
-    from cronsim import CronSimError  # noqa: PLC0415
+def check_every(every: timedelta) -> None:
+    """Refuse a period that is out of range."""
+    if not _SHORTEST <= every <= _LONGEST:
+        raise ConfigurationError(f"every is {every}: use 1 ms to {_LONGEST.days} days")
 
+
+def zone(name: str) -> ZoneInfo:
+    """Return a time zone, or refuse its name."""
     try:
-        cron = Cron(expression, ZoneInfo(timezone))
+        return ZoneInfo(name)
     # What zoneinfo raises for a name depends on the name: not found, not a name, a folder.
     except (KeyError, ValueError, OSError):
         raise ConfigurationError(
-            f'timezone "{timezone}" is not known: use a name such as "Europe/Berlin", '
+            f'timezone "{name}" is not known: use a name such as "Europe/Berlin", '
             "and install tzdata if the system brings no time zones"
         ) from None
+
+
+def check_cron(expression: str) -> None:
+    """Refuse an expression that is malformed or never ticks."""
+    from cronsim import CronSimError  # noqa: PLC0415
+
     try:
-        cron.after(_EPOCH)
+        Cron(expression, ZoneInfo("UTC")).after(_EPOCH)
     except CronSimError as error:
         raise ConfigurationError(
             f'cron "{expression}": {error}; it has five fields: minute, hour, day of month, month, day of week'
         ) from error
     except StopIteration:
         raise ConfigurationError(f'cron "{expression}" never ticks: no such day exists') from None
-    return cron

@@ -5,18 +5,23 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from itertools import islice, takewhile
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import attrs
 
 from orchestrator_core import Clock, Event, InputContext, InputType, Operation, SystemClock, hookimpl
-from orchestrator_core.builtin._schedule import Schedule, schedule
+from orchestrator_core.builtin._schedule import Schedule, check_cron, check_every, schedule, zone
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
 _LONGEST_NAP = 60.0
 _BATCH = 100
+
+
+def _given(check: Callable[[Any], object]) -> Callable[[object, attrs.Attribute[Any], Any], None]:
+    """Return a field's validator: what is given must pass the check, each field by itself."""
+    return attrs.validators.optional(lambda _timer, _field, value: check(value))
 
 
 @attrs.frozen(kw_only=True)
@@ -39,9 +44,9 @@ class Timer:
             only, ``all``, or ``none`` of those before the start.
     """
 
-    every: timedelta | None = None
-    cron: str | None = None
-    timezone: str | None = None
+    every: timedelta | None = attrs.field(default=None, validator=_given(check_every))
+    cron: str | None = attrs.field(default=None, validator=_given(check_cron))
+    timezone: str | None = attrs.field(default=None, validator=_given(zone))
     location: str = "timer"
     missed: Literal["latest", "all", "none"] = "latest"
     _clock: Clock = attrs.field(factory=SystemClock, repr=False, eq=False)

@@ -11,6 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from orchestrator_core import ConfigurationError, Event, JournalUnavailableError, Operation
+from orchestrator_core._config.references import Resolver
+from orchestrator_core._config.structure import Structure
 from orchestrator_core._plugins import Plugins
 from orchestrator_core.builtin._schedule import Cron, Every, Schedule
 from orchestrator_core.builtin.timer import Timer
@@ -223,6 +225,13 @@ def test_a_schedule_that_is_none_is_refused(options: dict[str, object], message:
     with pytest.raises(ConfigurationError) as caught:
         Timer(**options)  # type: ignore[arg-type]
     assert message in str(caught.value)
+
+
+def test_everything_wrong_is_reported_at_once() -> None:
+    """Each option is looked at by itself. Catches: a zone that is found wrong once the expression is mended."""
+    structure = Structure(Resolver({}))
+    structure.attempt({"cron": "61 * * * *", "timezone": "Mars/Olympus", "missed": "some"}, Timer, ())
+    assert {("cron",), ("timezone",), ("missed",)} == {finding.keys for finding in structure.findings}
 
 
 SCHEDULES = st.one_of(
