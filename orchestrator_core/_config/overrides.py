@@ -9,7 +9,9 @@ from typing import Any
 import attrs
 
 from orchestrator_core._config.document import UnreadableError, parse, parse_value
-from orchestrator_core._config.problems import Keys, Problem, quote
+from orchestrator_core._config.problems import Keys, Problem, nearest, quote
+
+_NODE = 2
 
 
 @attrs.frozen
@@ -39,10 +41,23 @@ def override(values: Mapping[str, Any], overrides: Iterable[str]) -> Overridden:
             problems.append(Problem(shown, None, None, "expected path=value", "such as pipeline.concurrency=4"))
             continue
         try:
-            places[_put(result, _keys(path), _value(value.strip()))] = shown
+            keys = _keys(path)
+            if near := _meant(result, keys):
+                message = f"there is no {quote('.'.join(keys[:2]))} in the file"
+                problems.append(Problem(shown, None, None, message, f'did you mean "{near}"?'))
+                continue
+            places[_put(result, keys, _value(value.strip()))] = shown
         except UnreadableError as error:
             problems.append(Problem(shown, None, None, error.message, error.hint))
     return Overridden(result, places, tuple(problems))
+
+
+def _meant(values: Mapping[str, Any], keys: tuple[str, ...]) -> str | None:
+    """Return the input or process of a name like the one that the path has; a new one begins with its type."""
+    section = values.get(keys[0])
+    if keys[0] not in {"inputs", "processes"} or len(keys) <= _NODE or not isinstance(section, Mapping):
+        return None
+    return None if keys[1] in section or keys[_NODE] == "type" else nearest(keys[1], section)
 
 
 def _value(text: str) -> Any:  # noqa: ANN401 (any TOML value)

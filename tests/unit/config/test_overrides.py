@@ -50,6 +50,20 @@ def test_an_override_that_can_not_be_put_in(text: str, message: str) -> None:
     assert [message] == [str(problem) for problem in override(VALUES, [text]).problems]
 
 
+def test_a_name_that_is_misspelt(folder: Folder) -> None:
+    """The override is at fault, not the process that it would make. Catches: type and after are missing."""
+    (problem,) = folder.problems(VALID, overrides=["processes.jbo.timeout=5s"])
+    assert '--set processes.jbo.timeout: error: there is no "processes.jbo" in the file; did you mean "job"?' == str(
+        problem
+    )
+
+
+def test_a_new_input_of_a_name_like_another_s(folder: Folder) -> None:
+    """What begins with its type is meant to be new. Catches: a hint that keeps a second one out."""
+    added = ['inputs.rows2.type="tick"', 'processes.job.after=["rows", "rows2"]']
+    assert {"rows", "rows2"} == folder.load(VALID, overrides=added).inputs.keys()
+
+
 def test_the_last_override_of_a_path_counts(folder: Folder) -> None:
     """As on any command line."""
     configuration = folder.load(VALID, overrides=["pipeline.concurrency=2", "pipeline.concurrency=3"])
@@ -68,13 +82,13 @@ def test_a_problem_with_an_override_is_reported_as_such(folder: Folder) -> None:
         VALID,
         overrides=[
             "processes.job.execution_context={ image = 5 }",
-            "processes.jobb.timeout=5",
+            "processes.other.timeout=5",
             "processes.job.timout=5s",
         ],
     )
     assert [
         '--set processes.job.execution_context: error: expected text, found 5; put it in quotes: "5"',
         '--set processes.job.timout: error: unknown key "timout"; did you mean "timeout"?',
-        '--set processes.jobb.timeout: error: "after" is missing',
-        '--set processes.jobb.timeout: error: "type" is missing',
+        '--set processes.other.timeout: error: "after" is missing',
+        '--set processes.other.timeout: error: "type" is missing',
     ] == sorted(str(problem) for problem in found if "duration" not in problem.message)
