@@ -23,7 +23,8 @@ from orchestrator_core._pipeline import ProcessOptions
 from orchestrator_core._plan import Plan
 from orchestrator_core._station import Station
 from orchestrator_core._summary import Tally
-from orchestrator_core._supervisor import Intake, Supervised, Supervisor
+from orchestrator_core._supervised import Intake, Supervised
+from orchestrator_core._supervisor import Supervisor
 
 _LOG = logging.getLogger("orchestrator_core")
 
