@@ -57,7 +57,10 @@ def measure_apart(name: str) -> Figures:
     """Run one measure in a fresh process and a fresh folder."""
     with tempfile.TemporaryDirectory(prefix="bench-") as folder:
         done = subprocess.run(
-            [sys.executable, "-m", "tests.bench", "--one", name, folder], check=True, capture_output=True, text=True
+            [sys.executable, "-m", "tests.bench", "--one", name, folder],
+            check=True,
+            stdout=subprocess.PIPE,
+            text=True,
         )
     figures: Figures = json.loads(done.stdout.splitlines()[-1])
     return figures

@@ -17,7 +17,6 @@ from pathlib import Path
 from typing import Any, Self
 
 import docker
-import pytest
 
 IMAGE = "orchestrator-test/busybox:1"
 _START_SECONDS = 60.0
@@ -165,11 +164,6 @@ def engine(*options: str, image: bool = True) -> Iterator[Dockerd]:
         yield dockerd
     finally:
         dockerd.stop()
-
-
-def missing(error: EngineMissing) -> None:
-    """Fail where `CI` is set, skip loudly elsewhere."""
-    (pytest.fail if os.environ.get("CI") else pytest.skip)(f"no Docker Engine: {error}")
 
 
 def _busybox() -> bytes:

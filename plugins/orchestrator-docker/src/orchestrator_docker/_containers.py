@@ -53,6 +53,20 @@ class Container:
             finished_at=_moment(state.get("FinishedAt") or ""),
         )
 
+    @classmethod
+    def started(cls, container: str, name: str, owner: Owner) -> Self:
+        """Return what a container is that was started a moment ago, without asking the engine again.
+
+        Args:
+            container: the engine's id of it.
+            name: its name.
+            owner: whose it is.
+        """
+        return cls(
+            id=container, name=name, owner=owner, status="running", is_running=True,
+            exit_code=0, is_out_of_memory=False, error="", finished_at=None,
+        )  # fmt: skip
+
     def after(self, code: int) -> Self:
         """Return it as if it had ended with the exit code of a command that ran in it."""
         return attrs.evolve(self, status="exited", is_running=False, exit_code=code, error="", finished_at=None)

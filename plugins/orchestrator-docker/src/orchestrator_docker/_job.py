@@ -140,7 +140,7 @@ class Job:
                     raise
                 raise ContainerStartError(spec.image, found.error or error.cause) from error
             return found
-        return await self._inspect(container)
+        return Container.started(container, spec.name, self._owner)
 
     async def adopt(self) -> Container | None:
         """Find what an attempt that was cut off has left, running or ended by itself; ``None`` if there is nothing."""
