@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Self
@@ -53,7 +53,7 @@ class Service:
         self._is_volatile = journal is None or isinstance(journal, MemoryJournal)
         self._warm = WarmPool(options, self._engine, self._remover, clock) if options.warm else None
         self._argv: Sequence[str] | None = None
-        self._pull = anyio.Lock()
+        self._pulling = anyio.Lock()
         self._pulled = 0
         self._tasks: TaskGroup | None = None
 
@@ -90,24 +90,25 @@ class Service:
         self._mounts()
         if self._options.pull != "always" and await self._engine.has_image(self._options.image):
             return
-        await self._get_image()
+        await self._pull()
 
     async def run(self, payload: bytes, owner: Owner, context: AttemptContext) -> JSON:
         """Run one attempt's container and return its output."""
         if self._warm is not None:
             return await self._run_warm(self._warm, payload, owner, context)
         job = self._job(owner, context)
+        get_image = self._image_getter()
         async with self._accounted(job, owner, context.attempt):
             await self._remover.room()
             if self._options.pull == "always":
-                await self._get_image()
+                await get_image()
             task = assign(self._options, payload, owner)
-            container = await job.obtain(spec_of(self._options, task, owner, self._mounts()), self._get_image)
+            container = await job.obtain(spec_of(self._options, task, owner, self._mounts()), get_image)
             return await job.see_through(container)
 
     async def _run_warm(self, pool: WarmPool, payload: bytes, owner: Owner, context: AttemptContext) -> JSON:
         try:
-            async with pool.container(owner, self._mounts, self._get_image) as container:
+            async with pool.container(owner, self._mounts, self._image_getter()) as container:
                 task = assign(self._options, payload, owner, f"{FOLDER}/{container.uses}")
                 command = Command(self._options, self._engine, container.id, context.log)
                 return await command.run(task, await self._command_line())
@@ -175,19 +176,30 @@ class Service:
             for each in options.mounts
         ]
 
-    async def _get_image(self) -> None:
-        """Pull the image; attempts that want it at the same time share one pull."""
+    def _image_getter(self) -> Callable[[], Awaitable[None]]:
+        """Return a function that pulls the image, unless another attempt has pulled it since this moment.
+
+        Made before it is known that the image is missing: an attempt may learn that after the other's pull has ended.
+        """
+        known = self._pulled
+
+        async def get() -> None:
+            nonlocal known
+            async with self._pulling:
+                if self._pulled == known:
+                    await self._pull()
+                known = self._pulled
+
+        return get
+
+    async def _pull(self) -> None:
         image = self._options.image
         if self._options.pull == "never":
             raise ImagePullError(image, 'it is not there, and pull = "never" forbids to fetch it')
-        before = self._pulled
-        async with self._pull:
-            if self._pulled > before:
-                return
-            try:
-                await self._engine.pull(image)
-            except RegistryBusyError as error:
-                raise RetryLater(_REGISTRY_AFTER, str(error)) from error
-            except EngineUnreachableError as error:
-                raise later(str(error)) from error
-            self._pulled += 1
+        try:
+            await self._engine.pull(image)
+        except RegistryBusyError as error:
+            raise RetryLater(_REGISTRY_AFTER, str(error)) from error
+        except EngineUnreachableError as error:
+            raise later(str(error)) from error
+        self._pulled += 1
