@@ -118,6 +118,10 @@ class PipelineFolder:
         lines = path.read_text().splitlines() if path.exists() else []
         return Counter(line.split()[1] for line in lines if line.startswith(f"{word} "))
 
+    def running(self) -> set[str]:
+        """Return the deliveries that have left their first mark and not yet their last."""
+        return set(self.marks("start")) - set(self.marks("end"))
+
     def deliveries(self) -> Sequence[Mapping[str, Any]]:
         """Return the ledger as ``orchestrator deliveries`` shows it."""
         found = subprocess.run(

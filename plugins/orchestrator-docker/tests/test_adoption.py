@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import os
 import signal
 import time
 from collections.abc import AsyncIterator
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -187,24 +185,3 @@ def test_stopped_orchestrator_does_nothing_twice(dockerd: Dockerd, tmp_path: Pat
         pipeline.start().finish()
     assert {1} == set(pipeline.marks("start").values())
     assert {"done"} == {each["state"] for each in pipeline.deliveries()}
-
-
-@pytest.mark.chaos
-def test_killed_again_and_again(dockerd: Dockerd, tmp_path: Path) -> None:
-    """Over many kills nothing is lost, no container is left, and 95 % is adopted or harvested."""
-    kills = int(os.environ.get("ORCHESTRATOR_KILLS", "100"))
-    count = kills * 4
-    seconds = "$(( $(echo $PIPELINE_DELIVERY_ID | tr -dc 0-9 | tail -c 2) % 5 + 1 ))"
-    pipeline = PipelineFolder(tmp_path, dockerd, count=count, script=STEPS.format(seconds))
-    with pipeline.ended_at_last():
-        for number in range(kills):
-            goal = len(pipeline.marks("end")) + number % 5
-            pipeline.start()
-            wait_until(partial(pipeline.has_done, goal), "containers end")
-            pipeline.kill()
-        pipeline.start().finish(1_200)
-    starts = pipeline.marks("start")
-    assert {"done"} == {each["state"] for each in pipeline.deliveries()}
-    assert count == len(pipeline.marks("end"))
-    assert [] == dockerd.client.containers(all=True)
-    assert sum(starts.values()) - count <= 0.05 * count, f"{sum(starts.values()) - count} of {count} were done again"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import gc
-import os
 import signal
 import socket
 import time
@@ -18,7 +17,6 @@ import pytest
 from answers import VERSION, Answer, Recorded, answer, chunked, raw, recorded
 from anyio import to_thread
 from engines import IMAGE, Dockerd
-from pipelines import STEPS, PipelineFolder, wait_until
 
 from orchestrator_core import ConfigurationError, Event, RetryLater
 from orchestrator_core.testing import FakeAttemptContext
@@ -321,28 +319,3 @@ async def test_frozen_engine_does_not_freeze_the_loop(own_dockerd: Dockerd) -> N
         finally:
             own_dockerd.kill(signal.SIGCONT)
     assert scope.cancelled_caught
-
-
-@pytest.fixture(params=["own_dockerd", "lasting_dockerd"], ids=["takes containers down", "live-restore"])
-def any_dockerd(request: pytest.FixtureRequest) -> Iterator[Dockerd]:
-    """An engine of either kind."""
-    dockerd: Dockerd = request.getfixturevalue(request.param)
-    return dockerd  # type: ignore[return-value]
-
-
-@pytest.mark.chaos
-@pytest.mark.needs_docker
-def test_engine_killed_again_and_again(any_dockerd: Dockerd, tmp_path: Path) -> None:
-    """Dockerd killed -9 under load: every delivery is done in the end, and no container is left."""
-    kills = int(os.environ.get("ORCHESTRATOR_KILLS", "10"))
-    pipeline = PipelineFolder(tmp_path, any_dockerd, count=kills * 6, script=STEPS.format(1))
-    with pipeline.start().ended_at_last():
-        for _ in range(kills):
-            goal = len(pipeline.marks("end")) + 3
-            wait_until(lambda goal=goal: pipeline.has_done(goal), "containers end", 120)  # type: ignore[misc]
-            any_dockerd.kill()
-            any_dockerd.start()
-        assert 0 == pipeline.finish(600)
-    assert {"done"} == {each["state"] for each in pipeline.deliveries()}
-    assert kills * 6 == len(pipeline.marks("end"))
-    assert [] == any_dockerd.client.containers(all=True)
