@@ -31,6 +31,7 @@ class PipelineFolder:
         dockerd: the engine.
         count: how many events there are.
         script: what the container's shell does; ``/effects`` is `effects`.
+        host: the engine's address, if it is not reached by its own socket.
         options: other lines of the process's execution context.
         table: lines of the process's own table.
     """
@@ -42,11 +43,13 @@ class PipelineFolder:
         *,
         count: int,
         script: str,
+        host: str = "",
         options: Sequence[str] = (),
         table: Sequence[str] = (),
     ) -> None:
         self.folder = folder
         self.dockerd = dockerd
+        self.host = host or dockerd.host
         self.effects = folder / "effects"
         self.effects.mkdir()
         self._program: subprocess.Popen[bytes] | None = None
@@ -76,7 +79,7 @@ class PipelineFolder:
             self._program = subprocess.Popen(
                 [sys.executable, "-c", _PROGRAM, "run", "pipeline.toml", "--until-idle", *arguments],
                 cwd=self.folder,
-                env={**os.environ, "DOCKER_HOST": self.dockerd.host},
+                env={**os.environ, "DOCKER_HOST": self.host},
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,

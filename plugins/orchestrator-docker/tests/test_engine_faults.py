@@ -115,6 +115,32 @@ async def test_d92_answer_that_is_cut(serve: Serve, said: Answer) -> None:
     assert 3 == sum("/create" in line for line in engine.asked)
 
 
+async def test_d92_start_whose_answer_is_lost(serve: Serve) -> None:
+    """D92: a container that has run is not started again. Catches: a short job run twice for one lost answer."""
+    script: Answers = {
+        "/create": answer({"Id": "c1"}, 201),
+        "/start": b"",
+        "/json": container(Status="exited", Running=False),
+    }
+    with serve(script) as engine:
+        await attempt(engine.host)
+    assert 1 == sum("/start" in line for line in engine.asked)
+
+
+async def test_d92_start_that_was_not_heard(serve: Serve) -> None:
+    """D92: a start that the engine has not heard of is made again."""
+    starts = iter([b"", raw(b"", status=204)])
+    states = iter([container(Status="created", Running=False)])
+    script: Answers = {
+        "/create": answer({"Id": "c1"}, 201),
+        "/start": lambda: next(starts),
+        "/json": lambda: next(states, container(Status="exited", Running=False)),
+    }
+    with serve(script) as engine:
+        await attempt(engine.host)
+    assert 2 == sum("/start" in line for line in engine.asked)
+
+
 async def test_d92_engine_too_old(serve: Serve) -> None:
     """D92: an engine that speaks no version of ours is said so."""
     with serve({"/version": answer({**VERSION, "ApiVersion": "1.10"})}) as engine, pytest.raises(RetryLater) as caught:

@@ -6,6 +6,7 @@ import logging
 from collections.abc import Awaitable, Callable
 from datetime import timedelta
 from functools import partial
+from itertools import count
 from typing import TYPE_CHECKING, TypeVar
 
 import anyio
@@ -131,7 +132,7 @@ class Job:
         try:
             if spec.files:
                 await self._patiently(partial(self._engine.put, container, spec.files_in, spec.files))
-            await self._patiently(partial(self._engine.start, container))
+            return await self._start_once(container, spec.name)
         except EngineError as error:
             found = await self._inspect(container)
             if found.never_ran or found.error:
@@ -140,7 +141,23 @@ class Job:
                     raise
                 raise ContainerStartError(spec.image, found.error or error.cause) from error
             return found
-        return Container.started(container, spec.name, self._owner)
+
+    async def _start_once(self, container: str, name: str) -> Container:
+        """Start a container: where the answer is lost, not again before a look, as one that has ended would run twice.
+
+        While the engine starts a container it shows it to nobody, so the look tells.
+        """
+        for times in count():
+            try:
+                await self._engine.start(container)
+            except EngineUnreachableError as error:
+                await self._after_silence(error, times)
+                found = await self._inspect(container)
+                if not found.never_ran:
+                    return found
+            else:
+                break
+        return Container.started(container, name, self._owner)
 
     async def adopt(self) -> Container | None:
         """Find what an attempt that was cut off has left, running or ended by itself; ``None`` if there is nothing."""
@@ -240,13 +257,16 @@ class Job:
             try:
                 return await call()
             except EngineUnreachableError as error:
-                self._lost_contact = True
-                if self._is_over:
-                    raise later(str(error)) from error
-                if times == 0:
-                    _LOG.warning("%s; trying again until it does", error)
+                await self._after_silence(error, times)
                 times += 1
-                await anyio.sleep(_pause(times + 2))
+
+    async def _after_silence(self, error: EngineUnreachableError, times: int) -> None:
+        self._lost_contact = True
+        if self._is_over:
+            raise later(str(error)) from error
+        if times == 0:
+            _LOG.warning("%s; trying again until it does", error)
+        await anyio.sleep(_pause(times + 3))
 
 
 def _pause(times: int) -> float:
