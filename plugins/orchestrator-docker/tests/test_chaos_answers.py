@@ -36,14 +36,17 @@ def assert_done_once(pipeline: PipelineFolder, count: int) -> None:
 def test_d92_answers_that_break(proxy: BreakingProxy, dockerd: Dockerd, tmp_path: Path, times: Times) -> None:
     """D92: calls unheard, refused, answered by 500, or cut in their answer: each container runs once all the same.
 
-    Catches: a start that is made again because its answer was lost.
+    Catches: a start that is made again because its answer was lost, an output taken from half a log.
     """
     count = times("unsure_calls", 160)
-    pipeline = PipelineFolder(tmp_path, dockerd, count=count, script=STEPS.format(0.5), host=proxy.host)
+    script = f"echo 1; {STEPS.format(0.5)}; echo '\"'$PIPELINE_DELIVERY_ID'\"'"
+    options = ['output = "last_line"']
+    pipeline = PipelineFolder(tmp_path, dockerd, count=count, script=script, host=proxy.host, options=options)
     proxy.share = 0.2
     with pipeline.start().ended_at_last():
         assert 0 == pipeline.finish(600)
     assert_done_once(pipeline, count)
+    assert [each["id"] for each in pipeline.deliveries()] == [each["output"] for each in pipeline.deliveries()]
     assert proxy.broken
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import signal
 import socket
+import struct
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager
@@ -18,7 +19,12 @@ from answers import VERSION, Answer, Recorded, answer, chunked, raw, recorded
 from anyio import to_thread
 from engines import IMAGE, Dockerd
 
-from orchestrator_core import ConfigurationError, Event, RetryLater
+from orchestrator_core import (
+    ConfigurationError,
+    Event,
+    ProcessStatus,
+    RetryLater,
+)
 from orchestrator_core.testing import FakeAttemptContext
 from orchestrator_docker import (
     DockerProcess,
@@ -28,6 +34,7 @@ from orchestrator_docker import (
     RegistryBusyError,
 )
 from orchestrator_docker._engine import Engine
+from orchestrator_docker._logs import Follower
 from orchestrator_docker._sdk import refuse_replaced_urllib3
 
 pytestmark = [
@@ -139,6 +146,79 @@ async def test_d92_start_that_was_not_heard(serve: Serve) -> None:
     with serve(script) as engine:
         await attempt(engine.host)
     assert 2 == sum("/start" in line for line in engine.asked)
+
+
+def log(*lines: bytes, is_cut: bool = False) -> Answer:
+    """Return a log of these lines, each with its moment; cut, its end is missing."""
+    contents = [b"2026-01-01T00:00:0%d.000000000Z %s\n" % each for each in enumerate(lines)]
+    chunks = b"".join(
+        b"%x\r\n%s\r\n" % (len(content) + 8, struct.pack(">B3xL", 1, len(content)) + content) for content in contents
+    )
+    return raw(chunks if is_cut else chunks + b"0\r\n\r\n", "Transfer-Encoding: chunked")
+
+
+def ended(*logs: Answer) -> Answers:
+    """Return an engine whose container has ended, and whose log is answered like this, the last one from then on."""
+    answers = iter(logs)
+    return {
+        "/create": answer({"Id": "c1"}, 201),
+        "/start": raw(b"", status=204),
+        "/logs": lambda: next(answers, logs[-1]),
+        "/json": container(Status="exited", Running=False),
+    }
+
+
+async def test_d92_log_that_is_cut_is_read_on(serve: Serve) -> None:
+    """D92: a log that is cut is read on where it was. Catches: the beginning of a log taken for all of it."""
+    context = FakeAttemptContext()
+    with serve(ended(log(b"1", b"2", is_cut=True), log(b"1", b"2", b"3"))) as engine:
+        async with DockerProcess(image=IMAGE, host=engine.host, output="last_line") as process:
+            status = await process.run(EVENT, context)
+    assert ["1", "2", "3"] == context.lines
+    assert ProcessStatus(output=3) == status
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        pytest.param(raw(struct.pack(">B3xL", 1, 0xFFFFFFFF)), id="D84 a frame of 4 GiB"),
+        pytest.param(raw(struct.pack(">B3xL", 9, 4)), id="D84 an unknown stream"),
+        pytest.param(raw(b"", "Upgrade: tcp", "Connection: Upgrade", status=101), id="101 that nobody asked for"),
+    ],
+)
+async def test_d84_d92_log_that_cannot_be_read(serve: Serve, said: Answer) -> None:
+    """D84, D92: without its log a container has no output, which is no failure; nobody takes another line for it."""
+    with serve(ended(said)) as engine, pytest.raises(RetryLater, match="could not be read") as caught:
+        await attempt(engine.host, output="last_line")
+    assert caught.value.interrupted
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        pytest.param(log(b"1", is_cut=True), id="cut"),
+        pytest.param(answer({"message": "out of luck"}, 500), id="500"),
+        pytest.param(b"", id="before a word"),
+    ],
+)
+async def test_d92_log_that_is_always_cut_has_no_end(serve: Serve, said: Answer) -> None:
+    """D92: however often it is asked for, a log that is cut each time is not taken for the whole."""
+    with serve({"/logs": said}) as recorded_engine:
+        engine = Engine(recorded_engine.host)
+        await engine.connect()
+        follower = Follower(engine, "c1", FakeAttemptContext().log)
+        await follower.finish(0.3)
+        engine.close()
+    assert not follower.is_at_end
+    assert 3 <= sum("/logs" in line for line in recorded_engine.asked)
+
+
+async def test_d84_log_is_not_what_decides(serve: Serve) -> None:
+    """D84: a container whose log is nonsense has succeeded all the same, and the log says what is missing."""
+    context = FakeAttemptContext()
+    with serve(ended(raw(struct.pack(">B3xL", 1, 0xFFFFFFFF)))) as engine:
+        await attempt(engine.host, context=context)
+    assert ["… the rest of the log could not be read …"] == context.lines
 
 
 async def test_d92_engine_too_old(serve: Serve) -> None:

@@ -67,16 +67,8 @@ class Command:
 
     async def _follow(self, command: str) -> None:
         """Start it, and log what it writes until it ends."""
-        body = json.dumps({"Detach": False, "Tty": False}).encode()
-        path = f"/v{self._engine.version}/exec/{command}/start"
-        head = (
-            f"POST {path} HTTP/1.0",
-            "Host: docker",
-            "Content-Type: application/json",
-            f"Content-Length: {len(body)}",
-            "\r\n",
-        )
-        answer = await _stream.request(self._engine, "\r\n".join(head).encode() + body, path)
+        question = json.dumps({"Detach": False, "Tty": False}).encode()
+        answer = await _stream.post(self._engine, f"/exec/{command}/start", question)
         frames = Frames()
         try:
             while data := await answer.receive():

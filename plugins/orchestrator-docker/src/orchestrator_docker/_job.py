@@ -195,6 +195,8 @@ class Job:
             lost_contact=self._lost_contact,
             retry_after=self._options.retry_after,
         )
+        if self._options.output == "last_line" and not follower.is_at_end:
+            raise later("the end of the container's log, which is its output, could not be read")
         return await read_output(self._options.output, follower.stdout, partial(self._read_file, ended.id), OUTPUT_FILE)
 
     async def _read_file(self, container: str, path: str, limit: int) -> bytes:

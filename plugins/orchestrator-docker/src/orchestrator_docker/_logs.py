@@ -15,8 +15,10 @@ from orchestrator_docker._frames import STDERR, STDOUT, Frames, Lines, Position
 
 _LOG = logging.getLogger("orchestrator_docker")
 
+_AGAIN_SECONDS = 0.1
 _TAIL = 1_000
 _TAIL_SECONDS = 60.0
+_TAIL_TIMES = 5
 
 # A log that is followed may end where the engine begins a new file, which it does every 10 MiB, so its tail is asked
 # for. With its own words around each line the engine writes less than twice what it sends.
@@ -49,6 +51,11 @@ class Follower:
         self._is_garbled = not _stream.can_stream(engine)
 
     @property
+    def is_at_end(self) -> bool:
+        """Whether its end was read: what was cut off may have had other last words."""
+        return self._is_at_end
+
+    @property
     def stdout(self) -> Lines:
         """The lines of standard output."""
         return self._lines[STDOUT]
@@ -76,9 +83,9 @@ class Follower:
                 self._received += len(data)
                 for stream, content in self._frames.feed(data):
                     self._take(stream, content)
-            self._is_at_end = True
+            self._is_at_end = self._answer.is_whole
         except EngineError as error:
-            if error.status is None:
+            if error.status is None or not error.is_its_own:
                 self._is_garbled = True
                 _LOG.warning("%s: the log of container %.12s is not followed any more", error, self._container)
         except EngineUnreachableError:
@@ -96,16 +103,33 @@ class Follower:
             if not _stream.can_stream(self._engine):
                 for stream, content in await self._engine.logs(self._container, _TAIL):
                     self._write(self._lines[stream], content)
-            elif not self._is_garbled and not self._is_at_end:
-                await self.follow()
+                self._is_at_end = True
+            else:
+                await self._follow_to_the_end()
         await self._disconnect()
         if not self._is_garbled and (is_cut or not self._is_at_end or self._received > _ROTATED):
-            self._may_miss = True
-            self._position.skip()
             with anyio.move_on_after(_TAIL_SECONDS):
-                await self._read(f"follow=0&tail={_TAIL}")
+                await self._read_the_tail()
             await self._disconnect()
         self._end_lines()
+        if not self._is_at_end:
+            self._log("… the rest of the log could not be read …")
+
+    async def _follow_to_the_end(self) -> None:
+        """Read on, again and again where the answer is cut."""
+        while not (self._is_garbled or self._is_at_end):
+            await self.follow()
+            await anyio.sleep(0.0 if self._is_at_end else _AGAIN_SECONDS)
+
+    async def _read_the_tail(self) -> None:
+        """Read the last lines, some times where the answer is cut."""
+        for _ in range(_TAIL_TIMES):
+            self._may_miss = True
+            self._position.skip()
+            await self._read(f"follow=0&tail={_TAIL}")
+            if self._is_garbled or self._is_at_end:
+                return
+            await anyio.sleep(_AGAIN_SECONDS)
 
     async def close(self) -> None:
         """Stop reading."""

@@ -1,17 +1,19 @@
 """Answers of the engine that take as long as a container runs, read by the event loop: no thread waits for them.
 
-The SDK would hold a thread for each. The requests are of HTTP/1.0, so that an answer is its bytes until the end of the
-connection and nothing else needs to be understood of the protocol.
+The SDK would hold a thread for each. An answer in chunks says where it ends, so that one that was cut is told from one
+that is whole.
 """
 
 from __future__ import annotations
 
 import ssl
+from collections import deque
 from http import HTTPStatus
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 import anyio
+import httptools
 from anyio.abc import ByteStream
 
 from orchestrator_docker._errors import EngineError, EngineUnreachableError
@@ -20,7 +22,9 @@ if TYPE_CHECKING:
     from orchestrator_docker._engine import Engine
 
 _ANSWER_WITHIN = 30.0
+_PIECE = 64 * 1024
 _LONGEST_HEAD = 64 * 1024
+_LONGEST_CAUSE = 500
 
 
 def can_stream(engine: Engine) -> bool:
@@ -29,25 +33,72 @@ def can_stream(engine: Engine) -> bool:
 
 
 class Answer:
-    """An answer as it comes: `receive` returns its next bytes, none at its end."""
+    """An answer as it comes: `receive` returns its next bytes, none at its end.
 
-    def __init__(self, stream: ByteStream, first: bytes) -> None:
+    Attributes:
+        is_whole: whether it has come to its own end; one that is not sent in chunks ends with its connection, however
+            that ends.
+    """
+
+    def __init__(self, stream: ByteStream) -> None:
         self._stream = stream
-        self._first = first
+        self._parser = httptools.HttpResponseParser(self)
+        self._pieces: deque[bytes] = deque()
+        self._has_head = False
+        self._is_chunked = False
+        self.is_whole = False
+
+    async def head(self) -> int:
+        """Read the head, and return the status.
+
+        Raises:
+            EndOfStream, BrokenResourceError: there is none.
+            HttpParserError: this is no HTTP.
+        """
+        received = 0
+        while not self._has_head:
+            data = await self._stream.receive(_PIECE)
+            received += len(data)
+            self._parser.feed_data(data)
+            if received > _LONGEST_HEAD and not self._has_head:
+                raise httptools.HttpParserError("its head has no end")
+        return int(self._parser.get_status_code())
 
     async def receive(self) -> bytes:
         """Return the next bytes; nothing is lost if this is cancelled. Empty at the end, cut off or not."""
-        if self._first:
-            first, self._first = self._first, b""
-            return first
-        try:
-            return await self._stream.receive(64 * 1024)
-        except (anyio.EndOfStream, anyio.BrokenResourceError, anyio.ClosedResourceError, OSError):
-            return b""
+        while not self._pieces and not self.is_whole:
+            try:
+                self._parser.feed_data(await self._stream.receive(_PIECE))
+            except (anyio.EndOfStream, anyio.BrokenResourceError, anyio.ClosedResourceError, OSError):
+                self.is_whole = not self._is_chunked
+                break
+            except httptools.HttpParserError:
+                break
+        pieces, self._pieces = self._pieces, deque()
+        return b"".join(pieces)
 
     async def close(self) -> None:
         """Close the connection at once."""
         await anyio.aclose_forcefully(self._stream)
+
+    # What the parser calls
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """Take a line of the head."""
+        if name.lower() == b"transfer-encoding":
+            self._is_chunked = b"chunked" in value.lower()
+
+    def on_headers_complete(self) -> None:
+        """Take the end of the head."""
+        self._has_head = True
+
+    def on_body(self, body: bytes) -> None:
+        """Take some of the body."""
+        self._pieces.append(body)
+
+    def on_message_complete(self) -> None:
+        """Take the end of the body."""
+        self.is_whole = True
 
 
 async def get(engine: Engine, path: str) -> Answer:
@@ -55,43 +106,45 @@ async def get(engine: Engine, path: str) -> Answer:
 
     Raises:
         EngineUnreachableError: there is no connection.
-        EngineError: the engine refused.
+        EngineError: the engine refused, or talks nonsense.
     """
-    return await request(engine, f"GET /v{engine.version}{path} HTTP/1.0\r\nHost: docker\r\n\r\n".encode(), path)
+    return await _request(engine, "GET", path, b"")
 
 
-async def request(engine: Engine, head: bytes, path: str) -> Answer:
-    """Send a request as it is, and return the answer behind its head."""
+async def post(engine: Engine, path: str, body: bytes) -> Answer:
+    """Ask for something that takes long, with a question in JSON; for the errors see `get`."""
+    return await _request(engine, "POST", path, body)
+
+
+async def _request(engine: Engine, method: str, path: str, body: bytes) -> Answer:
+    what = f"asking for {path.partition('?')[0]}"
+    head = (
+        f"{method} /v{engine.version}{path} HTTP/1.1",
+        "Host: docker",
+        "Connection: close",
+        *((("Content-Type: application/json", f"Content-Length: {len(body)}")) if body else ()),
+        "\r\n",
+    )
     stream: ByteStream | None = None
     answer: Answer | None = None
     try:
         with anyio.fail_after(_ANSWER_WITHIN):
             stream = await _connect(engine)
-            await stream.send(head)
-            top, _, body = (await _receive_head(stream)).partition(b"\r\n\r\n")
-        _refuse_other_than_ok(top, body, path)
-        answer = Answer(stream, body)
+            await stream.send("\r\n".join(head).encode() + body)
+            begun = Answer(stream)
+            status = await begun.head()
+            if status != HTTPStatus.OK:
+                cause = (await begun.receive())[:_LONGEST_CAUSE].decode(errors="replace").strip()
+                raise EngineError(what, status, cause)
+        answer = begun
+    except (httptools.HttpParserError, httptools.HttpParserUpgrade) as error:
+        raise EngineError(what, None, str(error)) from error
     except (OSError, anyio.EndOfStream, anyio.BrokenResourceError) as error:
         raise EngineUnreachableError(engine.where, str(error) or "the connection was cut") from error
     finally:
         if stream is not None and answer is None:
             await anyio.aclose_forcefully(stream)
     return answer
-
-
-def _refuse_other_than_ok(top: bytes, body: bytes, path: str) -> None:
-    words = top.split(b" ", 2)
-    status = int(words[1]) if len(words) > 1 and words[1].isdigit() else None
-    if status != HTTPStatus.OK:
-        cause = body.decode(errors="replace")[:500].strip()
-        raise EngineError(f"asking for {path.partition('?')[0]}", status, cause)
-
-
-async def _receive_head(stream: ByteStream) -> bytes:
-    received = b""
-    while b"\r\n\r\n" not in received and len(received) < _LONGEST_HEAD:
-        received += await stream.receive(64 * 1024)
-    return received
 
 
 async def _connect(engine: Engine) -> ByteStream:
