@@ -7,7 +7,7 @@ import signal
 import socket
 import struct
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from importlib import metadata
 from pathlib import Path
@@ -21,7 +21,11 @@ from engines import IMAGE, Dockerd
 
 from orchestrator_core import (
     ConfigurationError,
+    Delivery,
+    DeliveryQuery,
+    DeliveryState,
     Event,
+    MemoryJournal,
     ProcessStatus,
     RetryLater,
 )
@@ -219,6 +223,35 @@ async def test_d84_log_is_not_what_decides(serve: Serve) -> None:
     with serve(ended(raw(struct.pack(">B3xL", 1, 0xFFFFFFFF)))) as engine:
         await attempt(engine.host, context=context)
     assert ["… the rest of the log could not be read …"] == context.lines
+
+
+async def test_d92_container_that_is_to_be_harvested_stays(serve: Serve) -> None:
+    """D92: a container whose output could not be read stays for the next attempt, also when that has begun.
+
+    Catches: it removed as that of an earlier attempt, and its work done again.
+    """
+
+    class NextOneRuns(MemoryJournal):
+        async def deliveries(self, query: DeliveryQuery) -> Sequence[Delivery]:
+            return [
+                Delivery(
+                    id="delivery-1",
+                    event_uid="u",
+                    trigger="t",
+                    process="job",
+                    state=DeliveryState.RUNNING,
+                    attempt=2,
+                    interrupted=True,
+                )
+            ]
+
+    with serve({**ended(raw(b"nonsense")), "/containers/json": answer([])}) as engine:
+        process = DockerProcess(image=IMAGE, host=engine.host, output="last_line")
+        process.attach("job", NextOneRuns())
+        async with process:
+            with pytest.raises(RetryLater, match="could not be read"):
+                await process.run(EVENT, FakeAttemptContext())
+    assert [] == [line for line in engine.asked if line.startswith("DELETE")]
 
 
 async def test_d92_engine_too_old(serve: Serve) -> None:

@@ -117,9 +117,11 @@ class Follower:
 
     async def _follow_to_the_end(self) -> None:
         """Read on, again and again where the answer is cut."""
+        pause = 0.0
         while not (self._is_garbled or self._is_at_end):
+            await anyio.sleep(pause)
             await self.follow()
-            await anyio.sleep(0.0 if self._is_at_end else _AGAIN_SECONDS)
+            pause = _AGAIN_SECONDS
 
     async def _read_the_tail(self) -> None:
         """Read the last lines, some times where the answer is cut."""

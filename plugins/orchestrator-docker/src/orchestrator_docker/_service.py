@@ -153,15 +153,20 @@ class Service:
 
     @asynccontextmanager
     async def _accounted(self, job: Job, owner: Owner, attempt: int) -> AsyncIterator[None]:
+        # Where the next attempt is to ask what became of this one, the container is the only answer.
+        is_to_be_harvested = False
         with self._sweeper.watching(owner.delivery_id):
             try:
                 yield
             except EngineError as error:
-                if error.is_its_own:
+                if is_to_be_harvested := error.is_its_own:
                     raise later(str(error)) from error
                 raise
+            except RetryLater as error:
+                is_to_be_harvested = error.interrupted
+                raise
             finally:
-                if job.ended is not None:
+                if job.ended is not None and not is_to_be_harvested:
                     self._sweeper.has_ended(job.ended.id, job.ended.owner or owner, attempt)
 
     def _mounts(self) -> Sequence[Mapping[str, Any]]:
