@@ -120,6 +120,26 @@ class Dockerd:
             subprocess.run(["umount", "-l", mount], check=False, capture_output=True)
         shutil.rmtree(self.folder, ignore_errors=True)
 
+    def limit_disk(self, megabytes: int) -> None:
+        """Give the engine a small disk of its own for its data; before it is started."""
+        (self.folder / "data").mkdir()
+        size = f"size={megabytes}m"
+        subprocess.run(["mount", "-t", "tmpfs", "-o", size, "tmpfs", str(self.folder / "data")], check=True)
+
+    def fill_disk(self) -> None:
+        """Leave no room on the engine's disk."""
+        with contextlib.suppress(OSError), self._filler.open("wb", buffering=0) as filler:
+            while filler.write(bytes(1 << 12)):
+                pass
+
+    def free_disk(self) -> None:
+        """Make room again."""
+        self._filler.unlink()
+
+    @property
+    def _filler(self) -> Path:
+        return self.folder / "data" / "filler"
+
     def remove_all(self) -> None:
         """Remove every container."""
         client = self.client
@@ -147,8 +167,8 @@ class Dockerd:
 
 
 @contextlib.contextmanager
-def engine(*options: str, image: bool = True) -> Iterator[Dockerd]:
-    """Run an engine with the test image.
+def engine(*options: str, image: bool = True, megabytes: int = 0) -> Iterator[Dockerd]:
+    """Run an engine with the test image, and a disk of its own if it is to have only so many megabytes.
 
     Its folder is short, since the path of a socket must be.
     """
@@ -158,6 +178,8 @@ def engine(*options: str, image: bool = True) -> Iterator[Dockerd]:
         raise EngineMissing("dockerd needs root")
     dockerd = Dockerd(Path(tempfile.mkdtemp(prefix="od-", dir="/tmp")), *options)
     try:
+        if megabytes:
+            dockerd.limit_disk(megabytes)
         dockerd.start()
         if image:
             dockerd.load_image()

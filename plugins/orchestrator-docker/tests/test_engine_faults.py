@@ -346,6 +346,26 @@ async def test_d89_rate_limit(serve: Serve) -> None:
     assert isinstance(caught.value.__cause__, RegistryBusyError)
 
 
+async def test_pull_onto_a_full_disk(serve: Serve) -> None:
+    """An image for which the engine has no room is pulled later, and the job has not failed."""
+    line = b'{"error":"failed to register layer: write /x: no space left on device"}'
+    with serve(pulled(line)) as engine, pytest.raises(RetryLater, match="no space left"):
+        await attempt(engine.host)
+
+
+async def test_start_on_a_full_disk(serve: Serve) -> None:
+    """A container for which the engine has no room is started later, and the job has not failed."""
+    full = "write /x/hosts: no space left on device"
+    script = {
+        "/create": answer({"Id": "c1"}, 201),
+        "/start": answer({"message": full}, 500),
+        "/json": container(Status="created", Running=False, ExitCode=128, Error=full),
+        "/containers/c1?": raw(b"", status=204),
+    }
+    with serve(script) as engine, pytest.raises(RetryLater, match="no space left"):
+        await attempt(engine.host)
+
+
 async def test_d89_pull_that_is_cut(serve: Serve) -> None:
     """D89: a pull that is cut half way has not happened."""
     script = {**pulled(), "/images/create": raw(b'20\r\n{"status":', "Transfer-Encoding: chunked")}

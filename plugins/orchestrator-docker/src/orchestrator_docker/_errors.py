@@ -75,6 +75,11 @@ class EngineError(DockerError):
         return self.status is None or self.status >= HTTPStatus.INTERNAL_SERVER_ERROR
 
 
+def is_full(cause: str) -> bool:
+    """Tell whether the engine says that its disk is full, in whatever words stand around it."""
+    return "no space left on device" in cause
+
+
 class NameTakenError(EngineError):
     """A container of that name is there, or is just being removed."""
 

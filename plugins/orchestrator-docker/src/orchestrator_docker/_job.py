@@ -23,6 +23,7 @@ from orchestrator_docker._errors import (
     ForeignContainerError,
     NameTakenError,
     NotThereError,
+    is_full,
 )
 from orchestrator_docker._logs import Follower
 from orchestrator_docker._naming import Owner, name_of
@@ -137,7 +138,7 @@ class Job:
             found = await self._inspect(container)
             if found.never_ran or found.error:
                 await self._patiently(partial(self._engine.remove, container))
-                if error.is_its_own and not found.error:
+                if error.is_its_own and (is_full(error.cause) or not found.error):
                     raise
                 raise ContainerStartError(spec.image, found.error or error.cause) from error
             return found

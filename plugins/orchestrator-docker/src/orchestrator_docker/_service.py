@@ -14,7 +14,13 @@ from anyio.abc import TaskGroup
 from orchestrator_core import JSON, AttemptContext, Clock, ConfigurationError, JournalReader, MemoryJournal, RetryLater
 from orchestrator_docker._command import Command
 from orchestrator_docker._engine import Engine
-from orchestrator_docker._errors import EngineError, EngineUnreachableError, ImagePullError, RegistryBusyError
+from orchestrator_docker._errors import (
+    EngineError,
+    EngineUnreachableError,
+    ImagePullError,
+    RegistryBusyError,
+    is_full,
+)
 from orchestrator_docker._job import Job, later
 from orchestrator_docker._naming import Owner
 from orchestrator_docker._policy import bind_source
@@ -205,6 +211,10 @@ class Service:
             await self._engine.pull(image)
         except RegistryBusyError as error:
             raise RetryLater(_REGISTRY_AFTER, str(error)) from error
+        except ImagePullError as error:
+            if is_full(error.cause):
+                raise later(str(error)) from error
+            raise
         except EngineUnreachableError as error:
             raise later(str(error)) from error
         self._pulled += 1
