@@ -38,7 +38,7 @@ def lint(session: nox.Session) -> None:
 @nox.session
 def types(session: nox.Session) -> None:
     """Check types: mypy over sources and tests, pyright over the pinned public API."""
-    _install(session, "test", "lint")
+    _install(session, "test", "lint", "bench")
     session.run("mypy")
     for plugin in PLUGINS:
         # A run for each, since their test folders are no packages and each may have a conftest.py.
