@@ -8,8 +8,9 @@ import shutil
 import signal
 import subprocess
 import tempfile
+import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,8 @@ import pytest
 DEBIAN = "debian"
 EMBEDDED = "embedded"
 
+PATIENCE = 120.0
+"""Seconds to wait for what must happen some time."""
 _QUICK = ("synchronous_commit=off", "max_wal_size=256MB", "shared_buffers=32MB", "log_min_messages=fatal")
 
 
@@ -171,6 +174,16 @@ def serving(kind: str, *settings: str) -> Iterator[Server]:
     finally:
         server.stop()
         shutil.rmtree(home, ignore_errors=True)
+
+
+def until(true: Callable[[], object], what: str) -> None:
+    """Wait until something outside of this program has happened."""
+    pause = threading.Event()
+    deadline = time.monotonic() + PATIENCE
+    while not true():
+        if time.monotonic() > deadline:
+            pytest.fail(f"waited {PATIENCE:.0f} s for {what}")
+        pause.wait(0.005)
 
 
 def _has_pg() -> bool:
