@@ -62,7 +62,7 @@ class Bell:
                 while notify := connection.pgconn.notifies():
                     self._note(notify.extra)
             except psycopg.Error as error:
-                raise wrap(error, "listening", self._session.where) from error
+                raise wrap(error, "listening", self._session.where, None) from error
         self._rung = False
 
     def _hear(self, notify: psycopg.Notify) -> None:

@@ -19,6 +19,7 @@ from difflib import get_close_matches
 from typing import TYPE_CHECKING
 
 from orchestrator_core import OrchestratorError
+from orchestrator_postgres._remedies import remedy_for
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -51,12 +52,14 @@ class UnreachableError(PostgresError):
     Attributes:
         where: the database, without its password.
         cause: the server's or the network's words.
+        remedy: the setting or the SQL that mends it, if one is known.
     """
 
-    def __init__(self, where: str, cause: str) -> None:
+    def __init__(self, where: str, cause: str, remedy: str | None = None) -> None:
         self.where = where
         self.cause = cause
-        super().__init__(f"can't reach {where}: {cause}")
+        self.remedy = remedy
+        super().__init__(f"can't reach {where}: {cause}" + (f"; {remedy}" if remedy else ""))
 
 
 class MissingRightError(PostgresError):
@@ -89,8 +92,8 @@ class MissingTableError(PostgresError):
         self.where = where
         self.known = tuple(known)
         near = [match for name in tables for match in get_close_matches(name, known, n=1)]
-        hint = f"did you mean {', '.join(near)}?" if near else "create it, or correct `tables`"
-        super().__init__(f"no table {', '.join(tables)} in {where}: {hint}")
+        hint = f"did you mean {', '.join(near)}? " if near else ""
+        super().__init__(f"no table {', '.join(tables)} in {where}: {hint}correct `tables`, or create it")
 
 
 class NotInstalledError(PostgresError):
@@ -147,19 +150,22 @@ def explain(error: psycopg.Error) -> str:
     return " · ".join(" ".join(part.split()) for part in parts if part)
 
 
-def wrap(error: psycopg.Error, what: str, where: str) -> PostgresError:
+def wrap(error: psycopg.Error, what: str, where: str, user: str | None) -> PostgresError:
     """Make a psycopg error one of ours.
 
     Args:
         error: what psycopg raised.
         what: what was tried, to begin the message with.
         where: the database, without its password.
+        user: the role that tried it, if it is known.
     """
+    remedy = remedy_for(str(error), user)
     if is_unreachable(error):
-        return UnreachableError(where, explain(error))
+        return UnreachableError(where, explain(error), remedy)
     if error.sqlstate == "42501":
-        remedy = "grant the right, or use a role that has it"
-        return MissingRightError(f"{what} in {where}", explain(error), remedy)
+        return MissingRightError(
+            f"{what} in {where}", explain(error), remedy or "grant the right, or use a role that has it"
+        )
     return PostgresError(
         f"{what} in {where}: {explain(error)}" + (f" (SQLSTATE {error.sqlstate})" if error.sqlstate else "")
     )

@@ -136,7 +136,6 @@ class PostgresInput:
                 await self._serve(context)
             except UnreachableError as error:
                 context.healthy(str(error))
-                context.log.warning("%s; trying again", error)
             # Only a server that can't be worked with at all is left alone for longer each time.
             delay = _RETRY_FIRST if self._served > began else min(delay * 2, _RETRY_MOST)
             await context.sleep(delay)
@@ -189,13 +188,23 @@ class PostgresInput:
         from orchestrator_postgres._state import read_server  # noqa: PLC0415 (brings psycopg)
 
         server = await session.call(read_server, "reading the server's settings")
-        if server.version < OLDEST_SERVER:
-            raise UnsafeServerError(f"{session.where} runs Postgres {server.version // 10_000}; 13 or newer is needed")
-        if server.in_recovery:
-            raise UnreachableError(session.where, "it is a standby or still recovers; waiting for it to take writes")
-        if not server.fsync and not self.accept_fsync_off:
-            raise UnsafeServerError(
-                f"{session.where} runs with fsync = off and can lose what it has confirmed: "
-                "turn fsync on, or set accept_fsync_off = true"
-            )
+        require_fit(server, session.where, accept_fsync_off=self.accept_fsync_off)
         return server
+
+
+def require_fit(server: Server, where: str, *, accept_fsync_off: bool) -> None:
+    """See that a server can keep the promise.
+
+    Raises:
+        UnsafeServerError: it can't.
+        UnreachableError: it takes no writes just now.
+    """
+    if server.version < OLDEST_SERVER:
+        raise UnsafeServerError(f"{where} runs Postgres {server.version // 10_000}; 13 or newer is needed")
+    if server.in_recovery:
+        raise UnreachableError(where, "it is a standby or still recovers; waiting for it to take writes")
+    if not server.fsync and not accept_fsync_off:
+        raise UnsafeServerError(
+            f"{where} runs with fsync = off and can lose what it has confirmed: "
+            "turn fsync on, or set accept_fsync_off = true"
+        )

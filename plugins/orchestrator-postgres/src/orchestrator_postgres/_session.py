@@ -44,6 +44,7 @@ class Session:
         self._connection = connection
         self._where = where
         self._limiter = limiter
+        self._user = connection.info.user
         self._lock = threading.Lock()
         self._awaited = False  # a call has been made and has not ended
         self._busy = False  # its thread is at it
@@ -67,9 +68,10 @@ class Session:
             with anyio.fail_after(CONNECT_WITHIN):
                 connection = await to_thread.run_sync(attempt.run, abandon_on_cancel=True, limiter=limiter)
         except psycopg.Error as error:
-            raise wrap(error, "connecting", where) from error
+            raise wrap(error, "connecting", where, conninfo.get("user")) from error
         except TimeoutError:
-            raise UnreachableError(where, f"no connection within {CONNECT_WITHIN:g} s") from None
+            remedy = "start the server, or correct host and port in connection_string"
+            raise UnreachableError(where, f"no connection within {CONNECT_WITHIN:g} s", remedy) from None
         else:
             attempt.keep()
             return cls(connection, where, limiter)
@@ -109,7 +111,7 @@ class Session:
             with anyio.fail_after(within):
                 return await to_thread.run_sync(self._run, work, abandon_on_cancel=True, limiter=self._limiter)
         except psycopg.Error as error:
-            raise wrap(error, what, self._where) from error
+            raise wrap(error, what, self._where, self._user) from error
         except TimeoutError:
             raise UnreachableError(self._where, f"{what}: no answer within {within:g} s") from None
         finally:
