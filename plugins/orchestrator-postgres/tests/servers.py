@@ -59,7 +59,7 @@ class Server:
         """Make the data directory."""
         command = [str(self.binaries / "initdb"), "-D", str(self.home / "data"), "-U", "postgres", "-A", "trust"]
         subprocess.run(
-            [*command, "-E", "UTF8", "--no-locale", "--no-sync"], check=True, stdout=-3, **_nobody(self.home)
+            [*command, "-E", "UTF8", "--no-locale", "--no-sync"], check=True, stdout=-3, **as_nobody(self.home)
         )
 
     def start(self) -> None:
@@ -69,7 +69,7 @@ class Server:
         command += ["-p", str(self.port), "-c", "listen_addresses=", *options]
         with (self.home / "log").open("ab") as log:
             process: subprocess.Popen[bytes] = subprocess.Popen(
-                command, stdout=log, stderr=log, start_new_session=True, **_nobody(self.home)
+                command, stdout=log, stderr=log, start_new_session=True, **as_nobody(self.home)
             )
         self._process = process
         deadline = time.monotonic() + 30
@@ -194,7 +194,8 @@ def _uid() -> int:
     return pwd.getpwnam("nobody").pw_uid
 
 
-def _nobody(home: Path) -> dict[str, Any]:
+def as_nobody(home: Path) -> dict[str, Any]:
+    """Return what makes a program run without root's rights, and with nothing of ours in its environment."""
     environment = {"PATH": os.defpath, "LC_ALL": "C", "TZ": "UTC"}
     if os.geteuid() != 0:
         return {"env": environment, "cwd": home}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
     from orchestrator_postgres._watch import Watch
 
 PING_EVERY = 10.0
+_DEAF_MOST = 300.0
+"""The most seconds between two tries at a bell that can't be heard, as behind a pooler; each holds the hand-over up."""
 MEASURE_EVERY = 10.0
 _BLOCKED = 0.1
 """Seconds between two tries at a page of the backfill that somebody else holds."""
@@ -57,6 +60,7 @@ class HandOver:
     backfill: Backfill | None = None
     _bell: Bell | None = None
     _bell_session: Session | None = None
+    _bell_delay: float = PING_EVERY
     _next_bell: float = 0.0
     _next_check: float = 0.0
     _next_measure: float = 0.0
@@ -164,18 +168,21 @@ class HandOver:
 
     async def _tend_bell(self) -> None:
         """Connect the bell, or test it."""
-        self._next_bell = anyio.current_time() + PING_EVERY
         if self.pace.wake == "poll":
+            self._next_bell = math.inf
             return
         try:
             if self._bell is None:
                 self._bell_session = await self.target.connect()
-                self._bell = Bell(self._bell_session, self.watch.channel)
+                self._bell = Bell(self._bell_session, self.watch.channel, self.session)
                 await self._bell.listen()
             else:
                 await self._bell.ping()
+            self._bell_delay = PING_EVERY
         except PostgresError as error:
             self._lose_bell(error)
+            self._bell_delay = min(self._bell_delay * 2, _DEAF_MOST)
+        self._next_bell = anyio.current_time() + self._bell_delay
         self.context.measure("listener_connected", 0.0 if self._bell is None else 1.0)
 
     def _lose_bell(self, error: PostgresError) -> None:
