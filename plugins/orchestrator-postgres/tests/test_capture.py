@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from decimal import Decimal
 from typing import Any
 
 import psycopg
 import pytest
-from servers import Database
+from servers import Database, Server
 from watching import new_context, settled, watching
 
 from orchestrator_core import Event, Operation
@@ -48,7 +49,7 @@ async def test_all_three_operations_carry_the_row_before_and_after(database: Dat
 
 
 async def test_p61_keys_of_every_kind(database: Database) -> None:
-    """P61: the id is the key as text, whatever its type; a composite key is a JSON array; without a key it is empty."""
+    """P61, B3: the id is the key as text, whatever its type; composite keys are JSON arrays; without a key it is empty."""
     database.execute(
         "CREATE TABLE composite (a int, b text, PRIMARY KEY (b, a))",
         "CREATE TABLE of_uuid (id uuid PRIMARY KEY)",
@@ -191,6 +192,15 @@ async def test_p65_an_oversize_row_is_reduced_to_its_key(database: Database, typ
     } == by_id
 
 
+@pytest.mark.chaos
+async def test_p65_a_text_of_300_megabytes(stormy_server: Server, times: Callable[[str, int], int]) -> None:
+    """P65: beyond what jsonb takes (a tenth of it in CI), the user's write succeeds."""
+    with stormy_server.database() as database:
+        database.execute("CREATE TABLE t (id int PRIMARY KEY, v text)")
+        events = await changes(database, f"INSERT INTO t VALUES (1, repeat('x', {times('megabytes', 300)}000000))")
+    assert [{"id": 1, "truncated": True}] == [event.data for event in events]
+
+
 async def test_p66_a_table_may_change_its_shape(database: Database) -> None:
     """P66, B3: renames, drops, type changes and generated columns never fail a write, and the id stays right."""
     database.execute(
@@ -271,6 +281,23 @@ async def test_p67_copy(database: Database) -> None:
     assert [str(number) for number in range(5_000)] == [event.id for event in context.events]
 
 
+@pytest.mark.chaos
+async def test_p67_a_million_rows_in_one_statement(database: Database, times: Callable[[str, int], int]) -> None:
+    """P67: COPY and UPDATE of 1,000,000 rows (a tenth in CI) are each recorded, row by row and once."""
+    rows = times("rows", 1_000_000)
+    database.execute("CREATE TABLE t (id int PRIMARY KEY, v int)")
+    async with watching(PostgresInput(database.dsn), new_context()):
+        pass
+    with database.connect() as writer:
+        with writer.cursor().copy("COPY t FROM STDIN") as copy:
+            for number in range(rows):
+                copy.write_row([number, 0])
+        writer.execute("UPDATE t SET v = 1")
+    assert [("create", rows, rows), ("update", rows, rows)] == database.execute(
+        "SELECT op, count(*), count(DISTINCT id) FROM orchestrator.outbox GROUP BY op ORDER BY op"
+    )
+
+
 async def test_p67_bulk_statements(database: Database) -> None:
     """P67, B5, B6: bulk updates, ON CONFLICT, cascades and TRUNCATE CASCADE are each recorded row by row."""
     database.execute(
@@ -343,6 +370,21 @@ async def test_p68_partitions(database: Database) -> None:
     ] == brief(events)
 
 
+async def test_p68_truncate_of_a_partition(database: Database) -> None:
+    """P68: it does not fire the trigger of the root, so the partition has one of its own, which says so."""
+    database.execute(
+        "CREATE TABLE t (id int PRIMARY KEY) PARTITION BY RANGE (id)",
+        "CREATE TABLE t1 PARTITION OF t FOR VALUES FROM (0) TO (10)",
+        "CREATE TABLE t2 PARTITION OF t DEFAULT",
+    )
+    events = await changes(database, "TRUNCATE t1", "TRUNCATE t")
+    assert {
+        ("public.t", "*", "public.t1"),
+        ("public.t", "*", "public.t2"),
+        ("public.t", "*", None),
+    } == {(event.location, event.id, event.data.get("partition")) for event in events if isinstance(event.data, dict)}
+
+
 async def test_p68_inheritance(database: Database) -> None:
     """A row of an inherited table is an event of the table that holds it, through whichever table it was written."""
     database.execute(
@@ -379,6 +421,23 @@ async def test_p69_isolation_levels_and_deferred_constraints(database: Database)
         "BEGIN ISOLATION LEVEL REPEATABLE READ; INSERT INTO t VALUES (3, 1); COMMIT",
     )
     assert ["2", "1", "3"] == [event.id for event in events]
+
+
+async def test_p69_a_serialisable_transaction_that_is_tried_again_is_seen_once(database: Database) -> None:
+    """P69: the try that the server refused leaves nothing behind."""
+    database.execute("CREATE TABLE t (id int PRIMARY KEY, v int)", "INSERT INTO t VALUES (1, 0)")
+    context = new_context()
+    async with watching(PostgresInput(database.dsn), context):
+        with database.connect() as one:
+            one.execute("BEGIN ISOLATION LEVEL SERIALIZABLE")
+            one.execute("SELECT v FROM t")
+            database.execute("UPDATE t SET v = 1")
+            with pytest.raises(psycopg.errors.SerializationFailure):
+                one.execute("UPDATE t SET v = v + 10")
+            one.execute("ROLLBACK")
+            one.execute("BEGIN ISOLATION LEVEL SERIALIZABLE; UPDATE t SET v = v + 10; COMMIT")
+        await settled(context)
+    assert [{"id": 1, "v": 1}, {"id": 1, "v": 11}] == [event.data for event in context.events]
 
 
 async def test_p69_a_replica_session_fires_no_trigger(database: Database) -> None:

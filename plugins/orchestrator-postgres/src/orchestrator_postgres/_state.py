@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from orchestrator_postgres._watch import Watch
 
-VERSION = 1
+VERSION = 2
 """The version of the objects in the database; a newer plugin brings an older database up to date."""
 
 _COMMENT = "orchestrator-postgres objects, version "

@@ -7,7 +7,7 @@
 -- Whether an image is only the key of a row that was too wide, which {schema}.narrow has made: row_to_json writes no blanks.
 CREATE OR REPLACE FUNCTION {schema}.narrowed(doc json) RETURNS boolean
 LANGUAGE sql IMMUTABLE AS $function$
-    SELECT right(doc::text, 20) = '"truncated" : true}'
+    SELECT right(doc::text, 19) = '"truncated" : true}'
 $function$;
 
 -- name: create_matches
