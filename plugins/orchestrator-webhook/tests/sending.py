@@ -149,15 +149,17 @@ async def running_pipeline(journal: Journal, process: Process, **options: Any) -
 
 
 @asynccontextmanager
-async def receiving(context: FakeInputContext | None = None, **options: Any) -> AsyncIterator[tuple[Sender, Any]]:
-    """Run an input while the block runs, for a minute at most; without options it takes any JSON from anybody."""
+async def receiving(
+    context: FakeInputContext | None = None, *, seconds: float = 60, **options: Any
+) -> AsyncIterator[tuple[Sender, Any]]:
+    """Run an input while the block runs, for so many seconds at most; without options it takes JSON from anybody."""
     context = context or FakeInputContext("hooks")
     port = free_port()
     given = {"path": "/hook", "auth": "none", "bind": f"127.0.0.1:{port}", **options}
     component = WebhookInput(**given)
     assert component.bind is not None
     context.is_ready = False
-    with anyio.fail_after(60):
+    with anyio.fail_after(seconds):
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(component.run, context)
             await context.until(lambda: context.is_ready)
