@@ -13,13 +13,14 @@ import click
 from rich.console import Console
 from rich.table import Table
 
-from tests.bench import core, docker, postgres
+from tests.bench import core, docker, postgres, webhook
 from tests.bench.measuring import Figures, Suite, measure_apart, medians
 
 SUITES: Mapping[str, Suite] = {
     "core": core.SUITE,
     "docker": docker.SUITE,
     "postgres": postgres.SUITE,
+    "webhook": webhook.SUITE,
 }
 MEASURES = {name: measure for suite in SUITES.values() for name, measure in suite.measures.items()}
 ONCE = {name for suite in SUITES.values() for name in suite.once}
