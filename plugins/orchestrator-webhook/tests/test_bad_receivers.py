@@ -17,6 +17,7 @@ import trustme
 from aiohttp.abc import AbstractResolver, ResolveResult
 from receiving import EVENT, OK, Receiver, answer
 
+from orchestrator_core import RetryLater
 from orchestrator_core.testing import FakeAttemptContext
 from orchestrator_webhook import (
     BadStatusError,
@@ -461,6 +462,67 @@ async def test_h100_an_answer_before_the_request_was_sent() -> None:
         with anyio.fail_after(30), pytest.raises(WebhookError):
             async with WebhookProcess(url=url, allow_networks=["127.0.0.0/8"]) as process:
                 await process.run(large, FakeAttemptContext())
+
+
+async def test_h100_a_receiver_that_resets_in_the_midst_of_the_request() -> None:
+    """It may have seen a part of it, so it is sent again, from the beginning."""
+    received: list[bytes] = []
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        head = await reader.readuntil(b"\r\n\r\n")
+        if not received:
+            received.append(await reader.read(1_000))
+            reset(writer)
+            return
+        length = int(head.lower().partition(b"content-length: ")[2].split(b"\r\n")[0])
+        received.append(await reader.readexactly(length))
+        writer.write(OK)
+        writer.close()
+
+    large = EVENT.derive(data="x" * 900_000)
+    async with await asyncio.start_server(serve, "127.0.0.1", 0) as server:
+        url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/"
+        with anyio.fail_after(30):
+            async with WebhookProcess(url=url, allow_networks=["127.0.0.0/8"]) as process:
+                with pytest.raises(UnansweredError):
+                    await process.run(large, FakeAttemptContext())
+                await process.run(large, FakeAttemptContext(attempt=2))
+    assert large.to_json().encode() == received[1]
+    assert received[1].startswith(received[0])
+
+
+async def test_h100_retry_after_in_every_spelling(receiver: Receiver) -> None:
+    """What makes sense is kept to, within the limit; what does not is a failure like any other."""
+    for value, seconds in RETRY_AFTER.items():
+        receiver.script = [answer("503 Service Unavailable", retry_after=value)]
+        async with receiver.process(longest_wait=timedelta(minutes=5)) as process:
+            with anyio.fail_after(10), pytest.raises((RetryLater, BadStatusError)) as caught:
+                await process.run(EVENT, FakeAttemptContext())
+        asked = caught.value.after.total_seconds() if isinstance(caught.value, RetryLater) else None
+        assert (value, seconds) == (value, asked)
+
+
+RETRY_AFTER = {
+    "0": 1.0,
+    "7": 7.0,
+    "0007": 7.0,
+    "9999999999": 300.0,
+    "9" * 400: None,
+    "-1": None,
+    "1.5": None,
+    "1e3": None,
+    "0x10": None,
+    "NaN": None,
+    "": None,
+    "soon": None,
+    "7, 8": None,
+    "Thu, 01 Jan 1970 00:00:00 GMT": 1.0,
+    "Fri, 31 Dec 9999 23:59:59 GMT": 300.0,
+    "Friday, 31-Dec-99 23:59:59 GMT": 1.0,
+    "Fri, 31 Dec 9999 23:59:59 +9999": None,
+    "Fri, 99 Dec 9999 23:59:59 GMT": None,
+    "Fri, 31 Dec 0000 23:59:59 GMT": 1.0,
+}
 
 
 async def test_h101_the_environment_is_ignored(

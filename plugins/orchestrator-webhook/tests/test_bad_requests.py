@@ -6,8 +6,9 @@ import asyncio
 import gzip
 import json
 import resource
+import sqlite3
 from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager, closing, suppress
 from datetime import timedelta
 from decimal import Decimal
 from pathlib import Path
@@ -447,6 +448,46 @@ async def test_w46_the_journal_is_slow() -> None:
         context.release()
         assert 202 == (await sender.post({})).status
     assert 1 == len(context.events)
+
+
+async def test_w46_another_program_holds_the_journal(tmp_path: Path) -> None:
+    """A step of the journal can't be called off, but a sender is told in time. Catches: awaiting the step."""
+    done = RecordingProcess()
+    options: dict[str, Any] = {"answer_timeout": timedelta(seconds=0.2)}
+    async with running_pipeline(SqliteJournal(tmp_path / "journal.db"), done, **options) as sender:
+        with closing(sqlite3.connect(tmp_path / "journal.db", isolation_level=None)) as other:
+            other.execute("BEGIN IMMEDIATE")
+            replies = [await sender.post({}, {"webhook-id": "msg_1"}) for _ in range(3)]
+            other.execute("ROLLBACK")
+        assert [(503, "1")] * 3 == [(reply.status, reply.headers["retry-after"]) for reply in replies]
+        assert 202 == await status_in_the_end(sender)
+        await done.until(lambda: done.running == 0 and bool(done.runs))
+    assert 1 == len(done.runs)
+
+
+async def status_in_the_end(sender: Sender) -> int:
+    """Send the same request until it is no longer told to come again, as a good sender does."""
+    while (reply := await sender.post({}, {"webhook-id": "msg_1"})).status == 503:
+        await anyio.lowlevel.checkpoint()
+    return reply.status
+
+
+async def test_w46_one_event_spoils_no_other() -> None:
+    """Requests are stored together and judged one by one. Catches: an answer for the batch instead of the event."""
+    context = FakeInputContext("hooks")
+    context.hold()
+    statuses: dict[int, int] = {}
+
+    async def post(sender: Sender, number: int, body: bytes) -> None:
+        statuses[number] = (await sender.post(body)).status
+
+    async with receiving(context) as (sender, _), anyio.create_task_group() as tasks:
+        for number, body in enumerate([b"1", b"2", b'"\\ud800"', b"3"]):
+            tasks.start_soon(post, sender, number, body)
+        await sender.waiting(4)
+        context.release()
+    assert {0: 202, 1: 202, 2: 400, 3: 202} == statuses
+    assert {1, 2, 3} == {event.data for event in context.events}
 
 
 async def test_w46_the_input_stops() -> None:

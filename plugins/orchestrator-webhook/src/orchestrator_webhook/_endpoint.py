@@ -21,6 +21,7 @@ from orchestrator_core import (
 )
 from orchestrator_webhook._auth import Verifier, identity
 from orchestrator_webhook._formats import Body, Reader
+from orchestrator_webhook._gathering import Gathering
 from orchestrator_webhook._http import Answer, Head, Refusal
 
 Receive: TypeAlias = Callable[[], Any]
@@ -74,6 +75,7 @@ class Endpoint:
     challenges: bool = False
     waiting: int = attrs.field(init=False, default=0)
     _context: InputContext | None = None
+    _gathering: Gathering | None = None
     _done: anyio.Event = attrs.field(factory=anyio.Event)
     _refused: int = 0
     _is_healthy: bool = True
@@ -81,15 +83,24 @@ class Endpoint:
     @asynccontextmanager
     async def open(self, context: InputContext) -> AsyncIterator[None]:
         """Accept requests while the block runs; on leaving it, wait for those that the journal is about to commit."""
-        self._context = context
-        try:
-            yield
-        finally:
-            self._context = None
-            with anyio.move_on_after(self.limits.answer_seconds, shield=True):
-                while self.waiting:
-                    self._done = anyio.Event()
-                    await self._done.wait()
+        self._context, self._gathering = context, (gathering := Gathering(context))
+        until_answered = anyio.CancelScope(shield=True)
+
+        async def gather() -> None:
+            with until_answered:
+                await gathering.run()
+
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(gather)
+            try:
+                yield
+            finally:
+                self._context = None
+                with anyio.move_on_after(self.limits.answer_seconds, shield=True):
+                    while self.waiting:
+                        self._done = anyio.Event()
+                        await self._done.wait()
+                until_answered.cancel()
 
     async def answer(self, scope: Scope, receive: Receive) -> Answer:
         """Answer one request.
@@ -160,14 +171,15 @@ class Endpoint:
             raise Refusal(408, "the body took too long", connection="close") from None
 
     async def _emit(self, context: InputContext, event: Event) -> Event:
-        if self._context is not context:
+        gathering = self._gathering
+        if self._context is not context or gathering is None:
             raise _absent()
         if self.waiting >= self.limits.queue:
             raise Refusal(429, "too many requests at a time", retry_after=_RETRY_AFTER)
         self.waiting += 1
         try:
             async with asyncio.timeout(self.limits.answer_seconds):
-                accepted = await context.emit(event)
+                accepted = await gathering.emit(event)
         except TimeoutError:
             self._report(context, f"the journal has not answered within {self.limits.answer_seconds:g} s")
             raise Refusal(503, "can't be stored just now", "the journal is slow", retry_after=_RETRY_AFTER) from None
