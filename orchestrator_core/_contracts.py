@@ -5,6 +5,7 @@ from __future__ import annotations
 import enum
 import logging
 from collections.abc import Awaitable, Mapping, Sequence
+from types import MappingProxyType
 from typing import Any, Protocol, Self, TypeAlias, runtime_checkable
 
 import attrs
@@ -205,7 +206,7 @@ class Claim:
     plan: Plan
     step: int
     row: int = 0
-    outputs: Mapping[str, JSON] = attrs.field(factory=dict)
+    outputs: Mapping[str, JSON] = MappingProxyType({})
 
 
 @attrs.define(eq=False)

@@ -316,11 +316,12 @@ class Dispatcher:
 
     def _take(self, held: Mapping[Station, int], claims: Sequence[Claim]) -> Mapping[str, int]:
         """Queue claimed deliveries, give back the slots held for more, and count what came by process."""
-        stations = {station.name: station for station in held}
-        got = dict.fromkeys(stations, 0)
+        queues = {station.name: station.queue for station in held}
+        before = {name: len(queue) for name, queue in queues.items()}
         for claim in claims:
-            got[name := claim.delivery.process] += 1
-            self._workers.enqueue(stations[name], claim)
+            queues[claim.delivery.process].append(claim)
+        got = {name: len(queue) - before[name] for name, queue in queues.items()}
+        self._workers.call_on(station for station in held if got[station.name])
         for station, count in held.items():
             station.held -= count - got[station.name]
             if self._is_draining or not station.is_open:
@@ -452,15 +453,14 @@ class Dispatcher:
                 return settled
 
     def _count_settled(self, finished: Sequence[_Finished], late: Sequence[str]) -> None:
-        self._tally.count(
-            (each.station.name, each.settlement.transition.state)
-            for each in finished
-            if each.seconds is not None and (not late or each.settlement.claim.delivery.id not in late)
-        )
         now = self._clock.monotonic()
         seconds, self._last_settle = now - self._last_settle, now
-        for station, count in Counter(each.station for each in finished).items():
+        for station, count in Counter([each.station for each in finished]).items():
             station.settled(count, seconds)
+        counted = [each for each in finished if each.seconds is not None]
+        if late:
+            counted = [each for each in counted if each.settlement.claim.delivery.id not in late]
+        self._tally.count([(each.station.name, each.settlement.transition.state) for each in counted])
         self._dismiss_idle()
 
     def _tell_change(self) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import timedelta
+from itertools import compress
 from pathlib import Path
 from random import Random, SystemRandom
 from typing import TYPE_CHECKING, Any, Literal, Self
@@ -320,7 +321,7 @@ class Orchestrator:
                     run.break_off(error)
                     raise
                 reservation.appended = appended
-        fresh = [entry for entry, is_fresh in zip(entries, appended.fresh, strict=True) if is_fresh]
+        fresh = entries if all(appended.fresh) else list(compress(entries, appended.fresh))
         self._tally.accept(fresh)
         self._announcer.accepted(fresh)
         return appended

@@ -58,15 +58,10 @@ class Station:
     error: Exception | None = None
     closing: anyio.Event = attrs.field(factory=anyio.Event)
     _read_ahead: float = 0.0
-    _timeout: float = attrs.field(init=False)
+    timeout: float = attrs.field(init=False)
 
     def __attrs_post_init__(self) -> None:
-        self._timeout = self.options.timeout.total_seconds()
-
-    @property
-    def timeout(self) -> float:
-        """The longest that one attempt may take, in seconds."""
-        return self._timeout
+        self.timeout = self.options.timeout.total_seconds()
 
     @property
     def free(self) -> int:
@@ -75,7 +70,8 @@ class Station:
 
     def may_start(self, now: float) -> bool:
         """Tell whether the next delivery of the queue may start at that moment."""
-        return self.load < self.limit and (now >= self.next_start or self._was_set_back(now))
+        running = self.running if self.predecessor is None else self.load
+        return running < self.limit and (now >= self.next_start or self._was_set_back(now))
 
     def _was_set_back(self, now: float) -> bool:
         """Tell whether the clock was, since the next start is further away than any start leaves it."""

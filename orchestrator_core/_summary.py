@@ -65,7 +65,7 @@ class Tally:
     def accept(self, entries: Sequence[tuple[Event, Plan]]) -> None:
         """Count events that were accepted, given with their plans."""
         self.accepted += len(entries)
-        self.unrouted += sum(not plan.steps for _, plan in entries)
+        self.unrouted += sum([not plan.steps for _, plan in entries])
 
     def count(self, outcomes: Iterable[tuple[str, DeliveryState]]) -> None:
         """Count the outcomes of attempts: process and the state that the delivery is in now."""

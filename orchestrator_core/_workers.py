@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Literal
 
 import anyio
@@ -15,7 +15,6 @@ from orchestrator_core._alarm import Alarm
 from orchestrator_core._announcer import Announcer
 from orchestrator_core._attempt import Context, attempt, is_cut_off, recover
 from orchestrator_core._clock import Clock
-from orchestrator_core._contracts import Claim
 from orchestrator_core._delivery import Failed, Interrupted, Outcome, Succeeded
 from orchestrator_core._event import Event
 from orchestrator_core._plan import Plan
@@ -117,12 +116,12 @@ class Workers:
         """The workers that run an attempt."""
         return [worker for worker in self._all if worker.context is not None]
 
-    def enqueue(self, station: Station, claim: Claim) -> None:
-        """Let a delivery run as soon as there is a worker for it."""
-        if not station.has_turn:
-            station.has_turn = True
-            self._turns.append(station)
-        station.queue.append(claim)
+    def call_on(self, stations: Iterable[Station]) -> None:
+        """Let what stands in the queues of these stations run as soon as there are workers for it."""
+        for station in stations:
+            if not station.has_turn:
+                station.has_turn = True
+                self._turns.append(station)
 
     def wake(self) -> None:
         """Put one more worker to work, if there is work. Who finds more than one delivery wakes the next."""
@@ -188,7 +187,8 @@ class Workers:
             if not station.queue:
                 self._turns.popleft().has_turn = False
                 continue
-            self._turns.rotate(-1)
+            if len(self._turns) > 1:
+                self._turns.rotate(-1)
             if station.may_start(now):
                 if self._idle or len(self._all) < self._limit:
                     self.wake()

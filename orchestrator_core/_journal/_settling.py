@@ -33,7 +33,9 @@ def settle(session: Session, call: Settle) -> Settled:
     """Record the outcomes of one call, then claim into its free slots."""
     owner = session.owner(call.worker)
     plain = [each for each in call.settlements if _is_plain(each)]
-    others: Sequence[Settlement] = [each for each in call.settlements if not _is_plain(each)]
+    others: Sequence[Settlement] = ()
+    if len(plain) < len(call.settlements):
+        others = [each for each in call.settlements if not _is_plain(each)]
     outcomes = _Outcomes(owner, call.now)
     late = frozenset[int]()
     if plain and not outcomes.write_done(session, plain):
