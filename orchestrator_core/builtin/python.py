@@ -94,8 +94,7 @@ class PythonFunction:
         else:
             # A limiter of its own: a function that hangs must not take a thread from anybody, and the engine limits us.
             (result,) = await to_thread.run_sync(
-                # In a list, since trio refuses a coroutine as the result of a thread.
-                lambda: [function(event, _ThreadContext(context))],
+                lambda: _call(function, event, _ThreadContext(context)),
                 abandon_on_cancel=True,
                 limiter=anyio.CapacityLimiter(1),
             )
@@ -149,6 +148,15 @@ class PythonFunction:
         except EventError as error:
             raise NotJsonError(f"{self.function} returned a {type(result).__name__} that is {error}") from error
         return ProcessStatus(output=result)
+
+
+def _call(function: Callable[..., Any], event: Event, context: AttemptContext) -> list[Any]:
+    """Call a function in its thread, and return what it returned in a list: trio refuses a coroutine by itself."""
+    try:
+        return [function(event, context)]
+    # Its own, as signals go to the main thread; on the loop it would end the program.
+    except KeyboardInterrupt as error:
+        raise RuntimeError("the function raised KeyboardInterrupt") from error
 
 
 @attrs.frozen

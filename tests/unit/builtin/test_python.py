@@ -103,6 +103,14 @@ async def test_what_a_function_raises_is_the_attempts_end(
         await run(module(code), context)
 
 
+async def test_a_keyboard_interrupt_of_a_thread_is_a_failure(
+    module: Callable[[str], PythonFunction], context: FakeAttemptContext
+) -> None:
+    """It is the function's own, as signals go to the main thread. Catches: one function that ends the program."""
+    with pytest.raises(RuntimeError, match="the function raised KeyboardInterrupt"):
+        await run(module("def step(event, context): raise KeyboardInterrupt"), context)
+
+
 async def test_a_function_that_is_not_async_does_not_block_the_loop(
     module: Callable[[str], PythonFunction], context: FakeAttemptContext
 ) -> None:
