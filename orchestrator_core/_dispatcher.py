@@ -436,7 +436,7 @@ class Dispatcher:
         self.wake(settled.woken - slots.keys())
         self.version += 1
         for late in settled.late:
-            _LOG.warning("delivery %s was settled by another worker meanwhile; this outcome was dropped", late)
+            _LOG.warning("delivery %s was settled meanwhile, by another or a lost call; this outcome was dropped", late)
         for each in finished if self._announcer.has_listeners else ():
             if each.seconds is not None and each.settlement.claim.delivery.id not in settled.late:
                 self._announcer.settled(each.settlement, each.seconds, now)
