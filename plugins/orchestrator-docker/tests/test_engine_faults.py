@@ -467,6 +467,27 @@ async def test_unreachable_until_the_deadline(tmp_path: Path) -> None:
     assert caught.value.interrupted
 
 
+async def test_outage_is_said_once(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """However many attempts wait for the engine, one line says that it is away and what to do.
+
+    Catches: the same three lines for each attempt, and again every five seconds.
+    """
+    process = DockerProcess(image=IMAGE, host=f"unix://{tmp_path}/none.sock")
+    async with MemoryJournal() as journal:
+        process.attach("job", journal)
+        async with process, anyio.create_task_group() as tasks:
+            for number in range(3):
+                context = FakeAttemptContext(delivery_id=f"delivery-{number}", deadline=time.time() + 1.5)
+                tasks.start_soon(_expect_later, process, context)
+    (said,) = [record.message for record in caplog.records if record.name == "orchestrator_docker"]
+    assert "none.sock: No such file or directory; start it" in said
+
+
+async def _expect_later(process: DockerProcess, context: FakeAttemptContext) -> None:
+    with pytest.raises(RetryLater):
+        await process.run(EVENT, context)
+
+
 async def test_frozen_engine_does_not_freeze_the_loop(own_dockerd: Dockerd) -> None:
     """While the engine hangs, the event loop goes on and a cancelled attempt lets go."""
     async with DockerProcess(image=IMAGE, command=["true"]) as process:

@@ -6,6 +6,7 @@ goes on in its thread and its result is dropped; containers have names and label
 
 from __future__ import annotations
 
+import logging
 import os
 import threading
 from collections.abc import Callable, Mapping, Sequence
@@ -20,13 +21,22 @@ from docker import errors, utils
 from orchestrator_core import ConfigurationError
 from orchestrator_docker._archives import only_file
 from orchestrator_docker._containers import Container, Listed
-from orchestrator_docker._errors import DockerError, EngineError, ImagePullError, NameTakenError, NotThereError
+from orchestrator_docker._errors import (
+    DockerError,
+    EngineError,
+    EngineUnreachableError,
+    ImagePullError,
+    NameTakenError,
+    NotThereError,
+)
 from orchestrator_docker._naming import PREFIX
 from orchestrator_docker._options import RegistryAuth
 from orchestrator_docker._sdk import FOREIGN, pull_error, refuse_replaced_urllib3, wrap
 from orchestrator_docker._spec import ContainerSpec
 
 T = TypeVar("T")
+
+_LOG = logging.getLogger("orchestrator_docker")
 
 THREADS = 16
 _TIMEOUT = 60.0
@@ -54,6 +64,7 @@ class Engine:
         self._api: Any = None
         self._calls = 0
         self._is_closed = False
+        self._is_away = False
 
     @property
     def where(self) -> str:
@@ -80,6 +91,13 @@ class Engine:
         if self._is_closed and not self._calls and self._api is not None:
             self._api.close()
             self._api = None
+
+    def report_away(self, error: EngineUnreachableError) -> None:
+        """Log that no engine answers: once, whoever waits for it, until one has answered."""
+        with self._lock:
+            is_known, self._is_away = self._is_away, True
+        if not is_known:
+            _LOG.warning("%s; trying again until it does", error)
 
     async def connect(self) -> str:
         """Make sure that the engine answers; return its own version."""
@@ -255,11 +273,14 @@ class Engine:
     def _work(self, what: str, work: Callable[[Any], T]) -> T:
         """Make a call in this thread; what it raises is ours from here on."""
         try:
-            return work(self._begin())
+            answer = work(self._begin())
         except DockerError:
             raise
         except FOREIGN as error:
             raise wrap(error, what, self.where) from error
+        else:
+            self._is_away = False
+            return answer
         finally:
             with self._lock:
                 self._calls -= 1

@@ -267,8 +267,7 @@ class Job:
         self._lost_contact = True
         if self._is_over:
             raise later(str(error)) from error
-        if times == 0:
-            _LOG.warning("%s; trying again until it does", error)
+        self._engine.report_away(error)
         await anyio.sleep(_pause(times + 3))
 
 

@@ -86,4 +86,6 @@ def _innermost(error: BaseException) -> str:
     for each in (error.__cause__, error.__context__, *error.args):
         if isinstance(each, BaseException):
             return _innermost(each)
+    if isinstance(error, OSError) and error.strerror:
+        return error.strerror
     return str(error) or type(error).__name__

@@ -18,7 +18,7 @@ import attrs
 from orchestrator_core import Clock, Delivery, DeliveryQuery, JournalError, JournalReader
 from orchestrator_docker._containers import Listed
 from orchestrator_docker._engine import Engine
-from orchestrator_docker._errors import DockerError
+from orchestrator_docker._errors import DockerError, EngineUnreachableError
 from orchestrator_docker._fate import Fate, fate_of, is_kept, is_recorded
 from orchestrator_docker._naming import DELIVERY, Owner, install_of
 from orchestrator_docker._remover import Remover
@@ -122,6 +122,8 @@ class Sweeper:
         try:
             await self.sweep()
             self._is_swept = True
+        except EngineUnreachableError as error:
+            self._engine.report_away(error)
         except (DockerError, JournalError) as error:
             _LOG.warning("can't look for containers that nobody needs now, trying again: %s", error)
 
