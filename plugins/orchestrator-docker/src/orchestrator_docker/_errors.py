@@ -111,7 +111,9 @@ class ImagePullError(DockerError):
 
 def _pull_remedy(cause: str) -> str:
     words = cause.casefold()
-    if "unauthorized" in words or "authentication" in words or "denied" in words:
+    if any(each in words for each in ("dial tcp", "i/o timeout", "deadline exceeded", "client.timeout")):
+        return "; see that the engine reaches the registry, or bring the image by docker load"
+    if any(each in words for each in ("unauthorized", "authentication", "auth credentials", "denied")):
         return "; run docker login for that registry, or give registry_auth"
     if "no matching manifest" in words or "does not match the specified platform" in words:
         return "; the image was not built for this machine's architecture"
