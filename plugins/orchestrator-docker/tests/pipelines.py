@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -105,6 +106,16 @@ class PipelineFolder:
     def is_running(self) -> bool:
         """Whether the program runs."""
         return self._program is not None and self._program.poll() is None
+
+    def peak(self) -> int:
+        """Return the most memory that the program has held so far, in KiB; 0 once it has ended."""
+        assert self._program is not None
+        try:
+            status = Path(f"/proc/{self._program.pid}/status").read_text()
+        except OSError:
+            return 0
+        found = re.search(r"VmHWM:\s+(\d+) kB", status)
+        return int(found[1]) if found else 0
 
     def has_done(self, count: int) -> bool:
         """Tell whether so many deliveries have left their last mark, or nothing is left to do."""

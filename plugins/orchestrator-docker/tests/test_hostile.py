@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import resource
 import threading
 import time
 from collections.abc import AsyncIterator, Callable, Sequence
@@ -70,35 +69,6 @@ async def running(script: str, **options: Any) -> AsyncIterator[list[Exception |
 async def call(function: Callable[..., Any], *arguments: Any) -> None:
     """Do something to a container from outside."""
     await to_thread.run_sync(function, *arguments)
-
-
-@pytest.mark.parametrize(
-    ("script", "last"),
-    [
-        pytest.param("head -c 30000000 /dev/zero | tr '\\0' x; echo; echo 7", 7, id="30 MB without a line break"),
-        pytest.param("seq 1 300000", 300_000, id="300,000 short lines"),
-    ],
-)
-async def test_d83_flood(dockerd: Dockerd, script: str, last: int) -> None:
-    """D83: however much is written, the memory stays flat and the last line is the last line."""
-    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    context = Sink()
-    async with DockerProcess(image=IMAGE, command=["sh", "-c", script], output="last_line") as process:
-        with anyio.fail_after(120):
-            status = await process.run(EVENT, context)
-    assert status is not None
-    assert last == status.output
-    assert context.size > 500_000
-    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 30_000  # kilobytes
-
-
-class Sink(FakeAttemptContext):
-    """A context that only counts what is logged."""
-
-    size: int = 0
-
-    def log(self, line: str) -> None:
-        self.size += len(line)
 
 
 async def test_d83_terminal_sequences(dockerd: Dockerd) -> None:
