@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import socketserver
+import struct
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
@@ -14,6 +15,9 @@ import attrs
 
 Answer = bytes
 """All that goes over the connection."""
+
+Script = Mapping[str, Answer | Callable[[], Answer]]
+"""What an engine answers, by what the request's first line holds; the first that fits counts."""
 
 VERSION = {"ApiVersion": "1.41", "MinAPIVersion": "1.12", "Version": "20.10.24", "Os": "linux", "Arch": "amd64"}
 
@@ -36,18 +40,50 @@ def chunked(*lines: bytes) -> Answer:
     return raw(b"".join([*chunks, b"0\r\n\r\n"]), "Transfer-Encoding: chunked")
 
 
+def container(**state: Any) -> Answer:
+    """Return what `inspect` says of the delivery's container."""
+    labels = {
+        "orchestrator-engine.delivery": "delivery-1",
+        "orchestrator-engine.attempt": "1",
+        "orchestrator-engine.process": "process",
+        "orchestrator-engine.deadline": "4102444800.0",
+    }
+    known = {"Status": "running", "Running": True, "ExitCode": 0, "FinishedAt": "0001-01-01T00:00:00Z", **state}
+    return answer({"Id": "c1", "Name": "/orchestrator-delivery-1", "Config": {"Labels": labels}, "State": known})
+
+
+def log(*lines: bytes, is_cut: bool = False) -> Answer:
+    """Return a log of these lines, each with its moment; cut, its end is missing."""
+    contents = [b"2026-01-01T00:00:0%d.000000000Z %s\n" % each for each in enumerate(lines)]
+    chunks = b"".join(
+        b"%x\r\n%s\r\n" % (len(content) + 8, struct.pack(">B3xL", 1, len(content)) + content) for content in contents
+    )
+    return raw(chunks if is_cut else chunks + b"0\r\n\r\n", "Transfer-Encoding: chunked")
+
+
+def ended(*logs: Answer) -> Script:
+    """Return an engine whose container has ended, and whose log is answered like this, the last one from then on."""
+    answers = iter(logs)
+    return {
+        "/create": answer({"Id": "c1"}, 201),
+        "/start": raw(b"", status=204),
+        "/logs": lambda: next(answers, logs[-1]),
+        "/json": container(Status="exited", Running=False),
+    }
+
+
 @attrs.define
 class Recorded:
     """An engine that answers by script.
 
     Attributes:
         socket: where it listens.
-        answers: by what the request's first line holds; the first that fits counts.
+        answers: what it says.
         asked: the first lines of all requests.
     """
 
     socket: Path
-    answers: Mapping[str, Answer | Callable[[], Answer]]
+    answers: Script
     asked: list[str] = attrs.field(factory=list)
 
     @property
@@ -65,7 +101,7 @@ class Recorded:
 
 
 @contextlib.contextmanager
-def recorded(socket: Path, answers: Mapping[str, Answer | Callable[[], Answer]]) -> Iterator[Recorded]:
+def recorded(socket: Path, answers: Script) -> Iterator[Recorded]:
     """Run an engine that answers by script."""
     engine = Recorded(socket, answers)
 
@@ -95,3 +131,7 @@ def recorded(socket: Path, answers: Mapping[str, Answer | Callable[[], Answer]])
         finally:
             server.shutdown()
             thread.join()
+
+
+Serve = Callable[[Script], contextlib.AbstractContextManager[Recorded]]
+"""Runs an engine that answers by script."""

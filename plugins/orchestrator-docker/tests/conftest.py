@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,6 +11,8 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))  # the modules beside the tests; test folders are no packages
 
+from absent import missing
+from answers import Serve, recorded
 from engines import Dockerd, EngineMissing, engine
 
 _ENGINES = {"dockerd", "own_dockerd", "lasting_dockerd"}
@@ -24,17 +25,18 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(pytest.mark.needs_docker)
 
 
-def missing(error: EngineMissing) -> None:
-    """Fail where `CI` is set, skip loudly elsewhere."""
-    (pytest.fail if os.environ.get("CI") else pytest.skip)(f"no Docker Engine: {error}")
-
-
 @pytest.fixture(
     params=[pytest.param(("asyncio", {"debug": False}), id="asyncio"), pytest.param(("trio", {}), id="trio")]
 )
 def anyio_backend(request: pytest.FixtureRequest) -> Any:
     """Run each test on both event loops."""
     return request.param
+
+
+@pytest.fixture
+def serve(tmp_path: Path) -> Serve:
+    """Return a function that runs an engine which answers by script."""
+    return lambda script: recorded(tmp_path / "e.sock", script)
 
 
 @pytest.fixture(scope="session")

@@ -6,7 +6,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from engines import Dockerd, EngineMissing, engine, missing
+from absent import missing
+from engines import Dockerd, EngineMissing, engine
 from pipelines import STEPS, PipelineFolder, wait_until
 
 pytestmark = [pytest.mark.chaos, pytest.mark.needs_docker]

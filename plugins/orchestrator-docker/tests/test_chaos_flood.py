@@ -59,7 +59,7 @@ def test_d83_a_flood_of_lines(dockerd: Dockerd, tmp_path: Path, times: Times) ->
 
 
 def test_d93_a_flood_of_files_goes_with_its_container(dockerd: Dockerd, tmp_path: Path, times: Times) -> None:
-    """D93: a container makes files by the hundred thousand; it is removed with all of them, however long that takes the engine."""
+    """D93: a container makes files by the hundred thousand; however long that takes, it is removed with all of them."""
     makes = f"mkdir /tmp/x; cd /tmp/x; seq {times('files', 300_000)} | busybox xargs touch"
     pipeline = PipelineFolder(tmp_path, dockerd, count=1, script=_STEPS.format(makes), options=_OPTIONS)
     run(pipeline)

@@ -5,28 +5,21 @@ from __future__ import annotations
 import gc
 import signal
 import socket
-import struct
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Iterator
 from importlib import metadata
 from pathlib import Path
 from typing import Any
 
 import anyio
 import pytest
-from answers import VERSION, Answer, Recorded, answer, chunked, raw, recorded
+from answers import VERSION, Answer, Script, Serve, answer, chunked, container, raw
 from anyio import to_thread
 from engines import IMAGE, Dockerd
 
 from orchestrator_core import (
     ConfigurationError,
-    Delivery,
-    DeliveryQuery,
-    DeliveryState,
     Event,
-    MemoryJournal,
-    ProcessStatus,
     RetryLater,
 )
 from orchestrator_core.testing import FakeAttemptContext
@@ -38,7 +31,6 @@ from orchestrator_docker import (
     RegistryBusyError,
 )
 from orchestrator_docker._engine import Engine
-from orchestrator_docker._logs import Follower
 from orchestrator_docker._sdk import refuse_replaced_urllib3
 
 pytestmark = [
@@ -50,33 +42,12 @@ pytestmark = [
 
 EVENT = Event(location="rain", operation="create", id="7")
 
-Answers = Mapping[str, Answer | Callable[[], Answer]]
-Serve = Callable[[Answers], AbstractContextManager[Recorded]]
-
 
 @pytest.fixture(autouse=True)
 def collected() -> Iterator[None]:
     """Let no later test hear of the sockets that the SDK left open."""
     yield
     gc.collect()
-
-
-@pytest.fixture
-def serve(tmp_path: Path) -> Serve:
-    """Return a function that runs an engine which answers by script."""
-    return lambda answers: recorded(tmp_path / "e.sock", answers)
-
-
-def container(**state: Any) -> Answer:
-    """Return what `inspect` says of the delivery's container."""
-    labels = {
-        "orchestrator-engine.delivery": "delivery-1",
-        "orchestrator-engine.attempt": "1",
-        "orchestrator-engine.process": "process",
-        "orchestrator-engine.deadline": "4102444800.0",
-    }
-    known = {"Status": "running", "Running": True, "ExitCode": 0, "FinishedAt": "0001-01-01T00:00:00Z", **state}
-    return answer({"Id": "c1", "Name": "/orchestrator-delivery-1", "Config": {"Labels": labels}, "State": known})
 
 
 async def attempt(host: str, *, context: FakeAttemptContext | None = None, **options: Any) -> None:
@@ -116,7 +87,7 @@ CUT = [
 async def test_d92_answer_that_is_cut(serve: Serve, said: Answer) -> None:
     """D92: an answer that is cut is no answer; the call is made again until there is one."""
     answers = iter([said, said, answer({"Id": "c1"}, 201)])
-    script: Answers = {
+    script: Script = {
         "/create": lambda: next(answers),
         "/start": raw(b"", status=204),
         "/json": container(Status="exited", Running=False),
@@ -124,134 +95,6 @@ async def test_d92_answer_that_is_cut(serve: Serve, said: Answer) -> None:
     with serve(script) as engine:
         await attempt(engine.host)
     assert 3 == sum("/create" in line for line in engine.asked)
-
-
-async def test_d92_start_whose_answer_is_lost(serve: Serve) -> None:
-    """D92: a container that has run is not started again. Catches: a short job run twice for one lost answer."""
-    script: Answers = {
-        "/create": answer({"Id": "c1"}, 201),
-        "/start": b"",
-        "/json": container(Status="exited", Running=False),
-    }
-    with serve(script) as engine:
-        await attempt(engine.host)
-    assert 1 == sum("/start" in line for line in engine.asked)
-
-
-async def test_d92_start_that_was_not_heard(serve: Serve) -> None:
-    """D92: a start that the engine has not heard of is made again."""
-    starts = iter([b"", raw(b"", status=204)])
-    states = iter([container(Status="created", Running=False)])
-    script: Answers = {
-        "/create": answer({"Id": "c1"}, 201),
-        "/start": lambda: next(starts),
-        "/json": lambda: next(states, container(Status="exited", Running=False)),
-    }
-    with serve(script) as engine:
-        await attempt(engine.host)
-    assert 2 == sum("/start" in line for line in engine.asked)
-
-
-def log(*lines: bytes, is_cut: bool = False) -> Answer:
-    """Return a log of these lines, each with its moment; cut, its end is missing."""
-    contents = [b"2026-01-01T00:00:0%d.000000000Z %s\n" % each for each in enumerate(lines)]
-    chunks = b"".join(
-        b"%x\r\n%s\r\n" % (len(content) + 8, struct.pack(">B3xL", 1, len(content)) + content) for content in contents
-    )
-    return raw(chunks if is_cut else chunks + b"0\r\n\r\n", "Transfer-Encoding: chunked")
-
-
-def ended(*logs: Answer) -> Answers:
-    """Return an engine whose container has ended, and whose log is answered like this, the last one from then on."""
-    answers = iter(logs)
-    return {
-        "/create": answer({"Id": "c1"}, 201),
-        "/start": raw(b"", status=204),
-        "/logs": lambda: next(answers, logs[-1]),
-        "/json": container(Status="exited", Running=False),
-    }
-
-
-async def test_d92_log_that_is_cut_is_read_on(serve: Serve) -> None:
-    """D92: a log that is cut is read on where it was. Catches: the beginning of a log taken for all of it."""
-    context = FakeAttemptContext()
-    with serve(ended(log(b"1", b"2", is_cut=True), log(b"1", b"2", b"3"))) as engine:
-        async with DockerProcess(image=IMAGE, host=engine.host, output="last_line") as process:
-            status = await process.run(EVENT, context)
-    assert ["1", "2", "3"] == context.lines
-    assert ProcessStatus(output=3) == status
-
-
-@pytest.mark.parametrize(
-    "said",
-    [
-        pytest.param(raw(struct.pack(">B3xL", 1, 0xFFFFFFFF)), id="D84 a frame of 4 GiB"),
-        pytest.param(raw(struct.pack(">B3xL", 9, 4)), id="D84 an unknown stream"),
-        pytest.param(raw(b"", "Upgrade: tcp", "Connection: Upgrade", status=101), id="101 that nobody asked for"),
-    ],
-)
-async def test_d84_d92_log_that_cannot_be_read(serve: Serve, said: Answer) -> None:
-    """D84, D92: without its log a container has no output, which is no failure; nobody takes another line for it."""
-    with serve(ended(said)) as engine, pytest.raises(RetryLater, match="could not be read") as caught:
-        await attempt(engine.host, output="last_line")
-    assert caught.value.interrupted
-
-
-@pytest.mark.parametrize(
-    "said",
-    [
-        pytest.param(log(b"1", is_cut=True), id="cut"),
-        pytest.param(answer({"message": "out of luck"}, 500), id="500"),
-        pytest.param(b"", id="before a word"),
-    ],
-)
-async def test_d92_log_that_is_always_cut_has_no_end(serve: Serve, said: Answer) -> None:
-    """D92: however often it is asked for, a log that is cut each time is not taken for the whole."""
-    with serve({"/logs": said}) as recorded_engine:
-        engine = Engine(recorded_engine.host)
-        await engine.connect()
-        follower = Follower(engine, "c1", FakeAttemptContext().log)
-        await follower.finish(0.3)
-        engine.close()
-    assert not follower.is_at_end
-    assert 3 <= sum("/logs" in line for line in recorded_engine.asked)
-
-
-async def test_d84_log_is_not_what_decides(serve: Serve) -> None:
-    """D84: a container whose log is nonsense has succeeded all the same, and the log says what is missing."""
-    context = FakeAttemptContext()
-    with serve(ended(raw(struct.pack(">B3xL", 1, 0xFFFFFFFF)))) as engine:
-        await attempt(engine.host, context=context)
-    assert ["… the rest of the log could not be read …"] == context.lines
-
-
-async def test_d92_container_that_is_to_be_harvested_stays(serve: Serve) -> None:
-    """D92: a container whose output could not be read stays for the next attempt, also when that has begun.
-
-    Catches: it removed as that of an earlier attempt, and its work done again.
-    """
-
-    class NextOneRuns(MemoryJournal):
-        async def deliveries(self, query: DeliveryQuery) -> Sequence[Delivery]:
-            return [
-                Delivery(
-                    id="delivery-1",
-                    event_uid="u",
-                    trigger="t",
-                    process="job",
-                    state=DeliveryState.RUNNING,
-                    attempt=2,
-                    interrupted=True,
-                )
-            ]
-
-    with serve({**ended(raw(b"nonsense")), "/containers/json": answer([])}) as engine:
-        process = DockerProcess(image=IMAGE, host=engine.host, output="last_line")
-        process.attach("job", NextOneRuns())
-        async with process:
-            with pytest.raises(RetryLater, match="could not be read"):
-                await process.run(EVENT, FakeAttemptContext())
-    assert [] == [line for line in engine.asked if line.startswith("DELETE")]
 
 
 async def test_d92_engine_too_old(serve: Serve) -> None:
@@ -294,7 +137,7 @@ async def test_d91_phantom_conflict(serve: Serve) -> None:
     """D91: a name that is taken by nobody is asked for again."""
     conflict = answer({"message": "Conflict. The container name is already in use"}, 409)
     answers = iter([conflict, conflict, answer({"Id": "c1"}, 201)])
-    script: Answers = {
+    script: Script = {
         "/create": lambda: next(answers),
         "/containers/orchestrator-delivery-1/json": answer({"message": "No such container"}, 404),
         "/containers/c1/json": container(Status="exited", Running=False),
@@ -304,7 +147,7 @@ async def test_d91_phantom_conflict(serve: Serve) -> None:
         await attempt(engine.host)
 
 
-def pulled(*lines: bytes) -> Answers:
+def pulled(*lines: bytes) -> Script:
     """Return an engine without the image, whose pull answers with these lines."""
     return {
         "/containers/create": answer({"message": f"No such image: {IMAGE}"}, 404),
@@ -392,7 +235,7 @@ async def test_attempts_share_a_pull(serve: Serve) -> None:
     def create() -> Answer:
         return answer({"Id": "c1"}, 201) if is_there else answer({"message": "No such image"}, 404)
 
-    script: Answers = {
+    script: Script = {
         "/images/create": pull,
         "/containers/create": create,
         "/start": raw(b"", status=204),

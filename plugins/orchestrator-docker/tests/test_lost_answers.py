@@ -1,0 +1,145 @@
+"""Script that are lost, cut or can't be read: nothing is done twice for it, and nothing is taken for what it is not."""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Sequence
+from typing import Any
+
+import anyio
+import pytest
+from answers import Answer, Script, Serve, answer, container, ended, log, raw
+from engines import IMAGE
+
+from orchestrator_core import (
+    Delivery,
+    DeliveryQuery,
+    DeliveryState,
+    Event,
+    MemoryJournal,
+    ProcessStatus,
+    RetryLater,
+)
+from orchestrator_core.testing import FakeAttemptContext
+from orchestrator_docker import DockerProcess
+from orchestrator_docker._engine import Engine
+from orchestrator_docker._logs import Follower
+
+pytestmark = pytest.mark.anyio
+
+EVENT = Event(location="rain", operation="create", id="7")
+
+
+async def attempt(host: str, *, context: FakeAttemptContext | None = None, **options: Any) -> None:
+    """Run one attempt on an engine."""
+    async with DockerProcess(image=IMAGE, command=["true"], host=host, **options) as process:
+        with anyio.fail_after(60):
+            await process.run(EVENT, context or FakeAttemptContext())
+
+
+async def test_d92_start_whose_answer_is_lost(serve: Serve) -> None:
+    """D92: a container that has run is not started again. Catches: a short job run twice for one lost answer."""
+    script: Script = {
+        "/create": answer({"Id": "c1"}, 201),
+        "/start": b"",
+        "/json": container(Status="exited", Running=False),
+    }
+    with serve(script) as engine:
+        await attempt(engine.host)
+    assert 1 == sum("/start" in line for line in engine.asked)
+
+
+async def test_d92_start_that_was_not_heard(serve: Serve) -> None:
+    """D92: a start that the engine has not heard of is made again."""
+    starts = iter([b"", raw(b"", status=204)])
+    states = iter([container(Status="created", Running=False)])
+    script: Script = {
+        "/create": answer({"Id": "c1"}, 201),
+        "/start": lambda: next(starts),
+        "/json": lambda: next(states, container(Status="exited", Running=False)),
+    }
+    with serve(script) as engine:
+        await attempt(engine.host)
+    assert 2 == sum("/start" in line for line in engine.asked)
+
+
+async def test_d92_log_that_is_cut_is_read_on(serve: Serve) -> None:
+    """D92: a log that is cut is read on where it was. Catches: the beginning of a log taken for all of it."""
+    context = FakeAttemptContext()
+    with serve(ended(log(b"1", b"2", is_cut=True), log(b"1", b"2", b"3"))) as engine:
+        async with DockerProcess(image=IMAGE, host=engine.host, output="last_line") as process:
+            status = await process.run(EVENT, context)
+    assert ["1", "2", "3"] == context.lines
+    assert ProcessStatus(output=3) == status
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        pytest.param(raw(struct.pack(">B3xL", 1, 0xFFFFFFFF)), id="D84 a frame of 4 GiB"),
+        pytest.param(raw(struct.pack(">B3xL", 9, 4)), id="D84 an unknown stream"),
+        pytest.param(raw(b"", "Upgrade: tcp", "Connection: Upgrade", status=101), id="101 that nobody asked for"),
+    ],
+)
+async def test_d84_d92_log_that_cannot_be_read(serve: Serve, said: Answer) -> None:
+    """D84, D92: without its log a container has no output, which is no failure; nobody takes another line for it."""
+    with serve(ended(said)) as engine, pytest.raises(RetryLater, match="could not be read") as caught:
+        await attempt(engine.host, output="last_line")
+    assert caught.value.interrupted
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        pytest.param(log(b"1", is_cut=True), id="cut"),
+        pytest.param(answer({"message": "out of luck"}, 500), id="500"),
+        pytest.param(b"", id="before a word"),
+    ],
+)
+async def test_d92_log_that_is_always_cut_has_no_end(serve: Serve, said: Answer) -> None:
+    """D92: however often it is asked for, a log that is cut each time is not taken for the whole."""
+    with serve({"/logs": said}) as recorded_engine:
+        engine = Engine(recorded_engine.host)
+        await engine.connect()
+        follower = Follower(engine, "c1", FakeAttemptContext().log)
+        await follower.finish(0.3)
+        engine.close()
+    assert not follower.is_at_end
+    assert 3 <= sum("/logs" in line for line in recorded_engine.asked)
+
+
+async def test_d84_log_is_not_what_decides(serve: Serve) -> None:
+    """D84: a container whose log is nonsense has succeeded all the same, and the log says what is missing."""
+    context = FakeAttemptContext()
+    with serve(ended(raw(struct.pack(">B3xL", 1, 0xFFFFFFFF)))) as engine:
+        await attempt(engine.host, context=context)
+    assert ["… the rest of the log could not be read …"] == context.lines
+
+
+async def test_d92_container_that_is_to_be_harvested_stays(serve: Serve) -> None:
+    """D92: a container whose output could not be read stays for the next attempt, also when that has begun.
+
+    Catches: it removed as that of an earlier attempt, and its work done again.
+    """
+
+    class NextOneRuns(MemoryJournal):
+        async def deliveries(self, query: DeliveryQuery) -> Sequence[Delivery]:
+            return [
+                Delivery(
+                    id="delivery-1",
+                    event_uid="u",
+                    trigger="t",
+                    process="job",
+                    state=DeliveryState.RUNNING,
+                    attempt=2,
+                    interrupted=True,
+                )
+            ]
+
+    with serve({**ended(raw(b"nonsense")), "/containers/json": answer([])}) as engine:
+        process = DockerProcess(image=IMAGE, host=engine.host, output="last_line")
+        process.attach("job", NextOneRuns())
+        async with process:
+            with pytest.raises(RetryLater, match="could not be read"):
+                await process.run(EVENT, FakeAttemptContext())
+    assert [] == [line for line in engine.asked if line.startswith("DELETE")]
