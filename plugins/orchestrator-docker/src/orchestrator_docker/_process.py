@@ -177,7 +177,7 @@ class DockerProcess:
                 raise ConfigurationError(f"env: {name} is set by the engine: choose a name that does not begin so")
             if len(f"{name}={value}".encode()) > _LONGEST_ARGUMENT:
                 raise ConfigurationError(f"env: {name} is over the system's limit of 128 KiB: mount a file instead")
-        if sum(len(name) + len(value) for name, value in env.items()) > _LONGEST_ENVIRONMENT:
+        if sum(len(f"{name}={value}".encode()) for name, value in env.items()) > _LONGEST_ENVIRONMENT:
             raise ConfigurationError("env: all variables together are over 1 MiB: mount a file instead")
 
     @labels.validator
