@@ -84,6 +84,7 @@ class Job:
         self._log = log
         self._ends_when_cancelled = ends_when_cancelled
         self._lost_contact = False
+        self._was_told_to_end = False
         self.ended: Container | None = None
 
     # Making it
@@ -195,6 +196,7 @@ class Job:
             last_words=follower.last_words,
             lost_contact=self._lost_contact,
             retry_after=self._options.retry_after,
+            was_told_to_end=self._was_told_to_end,
         )
         if self._options.output == "last_line" and not follower.is_at_end:
             raise later("the end of the container's log, which is its output, could not be read")
@@ -212,6 +214,7 @@ class Job:
             if self._is_over or self._ends_when_cancelled:
                 await self._end(container, follower)
             raise
+        self._was_told_to_end = True
         return await self._end(container, follower)
 
     @property

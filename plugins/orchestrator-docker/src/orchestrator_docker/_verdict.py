@@ -25,7 +25,15 @@ _FALLEN = frozenset({137, 143, 255})
 RESTART_AFTER = timedelta(seconds=1)
 
 
-def judge(container: Container, *, image: str, last_words: str, lost_contact: bool, retry_after: timedelta) -> None:
+def judge(
+    container: Container,
+    *,
+    image: str,
+    last_words: str,
+    lost_contact: bool,
+    retry_after: timedelta,
+    was_told_to_end: bool = False,
+) -> None:
     """Return if a container has succeeded, raise what its delivery comes to if not.
 
     Args:
@@ -34,6 +42,7 @@ def judge(container: Container, *, image: str, last_words: str, lost_contact: bo
         last_words: the last line that it wrote.
         lost_contact: the engine was away while it ran.
         retry_after: how long to wait after exit code 75.
+        was_told_to_end: it was sent a signal at its deadline, so nobody needs to compare the engine's clock with ours.
 
     Raises:
         RetryLater: it asks for it, or the engine took it down.
@@ -47,7 +56,7 @@ def judge(container: Container, *, image: str, last_words: str, lost_contact: bo
         raise ContainerStartError(image, container.error)
     if code == 0:
         return
-    if _was_timed_out(container):
+    if _was_timed_out(container) or (was_told_to_end and code in _FALLEN):
         raise ContainerTimeoutError(code)
     if lost_contact and not container.is_out_of_memory:
         error = EngineRestartedError(code)

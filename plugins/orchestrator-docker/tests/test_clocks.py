@@ -1,0 +1,50 @@
+"""The engine's clock is not ours: what was ended at its deadline has timed out, whatever it says of the moment."""
+
+from __future__ import annotations
+
+import time
+from datetime import timedelta
+
+import anyio
+import pytest
+from answers import Answer, Script, Serve, answer, container, log, raw
+from engines import IMAGE
+
+from orchestrator_core import Event
+from orchestrator_core.testing import FakeAttemptContext
+from orchestrator_docker import ContainerTimeoutError, DockerProcess
+
+pytestmark = pytest.mark.anyio
+
+EVENT = Event(location="rain", operation="create", id="7")
+
+
+@pytest.mark.parametrize(
+    "finished_at",
+    ["0001-01-01T00:00:00Z", "2001-01-01T00:00:00Z", "9999-01-01T00:00:00Z"],
+    ids=["never", "past", "future"],
+)
+async def test_d95_time_out_by_any_clock(serve: Serve, finished_at: str) -> None:
+    """D95: a container that is killed at its deadline has timed out. Catches: an engine's late clock hides why."""
+    is_killed = False
+
+    def kill() -> Answer:
+        nonlocal is_killed
+        is_killed = True
+        return raw(b"", status=204)
+
+    def inspect() -> Answer:
+        over = {"Status": "exited", "Running": False, "ExitCode": 137, "FinishedAt": finished_at}
+        return container(**(over if is_killed else {}))
+
+    script: Script = {
+        "/create": answer({"Id": "c1"}, 201),
+        "/start": raw(b"", status=204),
+        "/kill": kill,
+        "/logs": log(b"on"),
+        "/json": inspect,
+    }
+    with serve(script) as engine:
+        async with DockerProcess(image=IMAGE, host=engine.host, grace=timedelta(seconds=1)) as process:
+            with anyio.fail_after(30), pytest.raises(ContainerTimeoutError):
+                await process.run(EVENT, FakeAttemptContext(deadline=time.time() + 1.5))
