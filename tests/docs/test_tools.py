@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from importlib.metadata import packages_distributions
 from pathlib import Path
 
+import pytest
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
@@ -35,10 +36,10 @@ def test_every_plugin_is_a_stranger_to_the_others() -> None:
     assert packages == _contract("Plugins are strangers")["modules"]
 
 
-def _requirements() -> set[str]:
-    """What the distributions here and the group of the tests ask for by themselves."""
+def _requirements(group: str) -> set[str]:
+    """What the distributions here and a group ask for by themselves."""
     projects = [tomllib.loads(path.read_text("utf-8")) for path in ROOT.glob("plugins/*/pyproject.toml")]
-    asked = list(PYPROJECT["dependency-groups"]["test"])
+    asked = list(PYPROJECT["dependency-groups"][group])
     for project in (PYPROJECT, *projects):
         asked += [project["project"]["name"], *project["project"]["dependencies"]]
     return {canonicalize_name(Requirement(each).name) for each in asked} | {"trio"}  # trio is an extra of anyio's
@@ -52,12 +53,14 @@ def _imported(path: Path) -> Iterator[str]:
             yield node.module.partition(".")[0]
 
 
-def test_tests_import_only_what_is_asked_for() -> None:
-    """Whoever installs the distributions and the group of the tests can run every test."""
+@pytest.mark.parametrize("group", ["test", "bench"])
+def test_tests_import_only_what_is_asked_for(group: str) -> None:
+    """Whoever installs the distributions and the group of the tests, or of the benchmarks, can run every one."""
     files = [path for glob in ("tests/**/*.py", "plugins/*/tests/*.py") for path in ROOT.glob(glob)]
+    files = [path for path in files if (ROOT / "tests/bench" in path.parents) == (group == "bench")]
     owners = packages_distributions()
     foreign = {name for path in files for name in _imported(path) if name in owners}
-    requirements = _requirements()
+    requirements = _requirements(group)
     missing = {name for name in foreign if not {canonicalize_name(owner) for owner in owners[name]} & requirements}
     assert sorted(missing) == []
 

@@ -19,9 +19,9 @@ from tests.bench.measuring import Figures
 from tests.bench.plain import flush_milliseconds
 from tests.bench.postgres.pipeline import running
 from tests.bench.postgres.server import Server
-from tests.bench.postgres.steady import COUNT
 
-STEADY = "tests.bench.postgres.steady"
+COUNT = 1_000
+_WRITER = "tests.bench.postgres.steady"
 
 
 @attrs.define(eq=False)
@@ -70,7 +70,7 @@ async def _bare(server: Server) -> tuple[Mapping[str, float], Mapping[str, float
 
 async def _write(server: Server, statement: str) -> Mapping[str, float]:
     """Write in a process of its own; return when each record's commit was acknowledged, by the same clock."""
-    done = await anyio.run_process([sys.executable, "-m", STEADY, server.dsn, statement], stderr=None)
+    done = await anyio.run_process([sys.executable, "-m", _WRITER, server.dsn, statement, str(COUNT)])
     acknowledged: dict[str, float] = json.loads(done.stdout)
     return acknowledged
 

@@ -1,4 +1,4 @@
-"""Writes rows at a steady pace, in a process of its own: ``python -m tests.bench.postgres.steady DSN STATEMENT``."""
+"""Writes rows at a steady pace, in a process of its own; its arguments are a DSN, a statement, and how often."""
 
 from __future__ import annotations
 
@@ -8,18 +8,17 @@ import time
 
 import psycopg
 
-COUNT = 1_000
 _PER_SECOND = 200
 _HEAD_START = 1.0
 """Seconds that the pipeline has to get ready."""
 
 
-def write(dsn: str, statement: str) -> dict[int, float]:
-    """Run a statement that returns an id, again and again; return when each commit was acknowledged."""
+def write(dsn: str, statement: str, count: int) -> dict[int, float]:
+    """Run a statement that returns an id, so many times; return when each commit was acknowledged."""
     acknowledged: dict[int, float] = {}
     with psycopg.connect(dsn, autocommit=True) as connection:
         began = time.perf_counter() + _HEAD_START
-        for number in range(COUNT):
+        for number in range(count):
             time.sleep(max(0.0, began + number / _PER_SECOND - time.perf_counter()))
             row = connection.execute(statement.encode()).fetchone()
             assert row is not None
@@ -28,4 +27,5 @@ def write(dsn: str, statement: str) -> dict[int, float]:
 
 
 if __name__ == "__main__":
-    print(json.dumps(write(*sys.argv[1:])))
+    _, where, what, times = sys.argv
+    print(json.dumps(write(where, what, int(times))))
