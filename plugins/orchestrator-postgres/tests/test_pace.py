@@ -1,0 +1,65 @@
+"""When the input looks again, and whether writers ring: decided from what each look found."""
+
+from __future__ import annotations
+
+import pytest
+
+from orchestrator_postgres._pace import Pace, Wake
+
+LIMIT = 500
+
+
+def paced(wake: Wake = "auto") -> Pace:
+    """A pace that polls once a second."""
+    return Pace(wake, poll=1.0)
+
+
+def busy() -> Pace:
+    """A pace under load, at the moment 0."""
+    pace = paced()
+    pace.found(100, now=0.0)
+    assert not pace.asleep
+    return pace
+
+
+@pytest.mark.parametrize("wake", ["auto", "notify"])
+def test_a_sleeping_reader_waits_for_the_bell(wake: Wake) -> None:
+    """What is committed after its look rings, so a look that found a row needs no second one at once."""
+    pace = paced(wake)
+    pace.found(1, now=0.0)
+    assert 1.0 == pace.wait(1, LIMIT, held=False)
+
+
+def test_a_reader_that_nobody_rings_looks_again_at_once() -> None:
+    """It found something, so there may be more."""
+    pace = paced("poll")
+    pace.found(1, now=0.0)
+    assert (0.0, 1.0) == (pace.wait(1, LIMIT, held=False), pace.wait(0, LIMIT, held=False))
+
+
+def test_a_full_batch_is_followed_by_a_look_at_once() -> None:
+    """There is more, whether writers ring or not."""
+    assert 0.0 == paced("notify").wait(LIMIT, LIMIT, held=False)
+
+
+def test_a_busy_reader_gives_the_processor_to_the_writers() -> None:
+    """Under load, looks that found less than a full batch keep a distance."""
+    assert 0.0 < busy().wait(100, LIMIT, held=False) <= 0.02
+
+
+def test_two_hundred_rows_a_second_do_not_keep_it_awake() -> None:
+    """At two rows a look writers may well ring. Fails if only a second without any row puts the reader to sleep."""
+    pace = busy()
+    asleep = []
+    for look in range(1, 301):
+        pace.found(2, now=look * 0.01)
+        asleep.append(pace.asleep)
+    assert (False, True) == (asleep[50], asleep[-1])
+
+
+def test_load_keeps_it_awake() -> None:
+    """As long as looks find more than a few rows, nobody rings."""
+    pace = busy()
+    for look in range(1, 301):
+        pace.found(10, now=look * 0.01)
+    assert not pace.asleep
