@@ -144,6 +144,7 @@ class HandOver:
             group.cancel_scope.cancel()
         if broken:
             self._lose_bell(broken[0])
+            self.context.measure("listener_connected", 0.0)
 
     async def _tend(self, outbox: Outbox) -> None:
         """Do what is due besides the hand-over."""
