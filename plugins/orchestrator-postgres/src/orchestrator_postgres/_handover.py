@@ -104,6 +104,8 @@ class HandOver:
             return 0.0  # a commit that saw the reader busy has not rung: look once more after saying so
         if self.backfill is not None and self.backfill.pending and rows < self.limit:
             return 0.0 if await self.backfill.step() is not None else _BLOCKED
+        if not rows and not batch.whole:
+            return 0.0  # nothing above the floor: whether there is nothing at all, a look at the whole tells
         if not rows:
             self.context.caught_up()
         return self.pace.wait(rows, self.limit, held=False)

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from functools import partial
+import time
+from functools import cache, partial
 from typing import TYPE_CHECKING, Any
 
 import attrs
 
 from orchestrator_core import JSON, Event, EventError, Operation, load_json
+from orchestrator_postgres._floor import Floor
 from orchestrator_postgres._session import Connection, Session, fetch
-from orchestrator_postgres._statements import load
+from orchestrator_postgres._statements import load, quote_literal
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -25,11 +27,13 @@ class Batch:
         events: the events in the order in which they happened; claimed, so that nobody else gets them.
         held: another orchestrator is handing this input over just now.
         asleep: writers ring.
+        whole: the whole outbox was looked at.
     """
 
     events: Sequence[Event] = ()
     held: bool = False
     asleep: bool = True
+    whole: bool = True
 
 
 @attrs.frozen
@@ -45,6 +49,7 @@ class Outbox:
     session: Session
     schema: str
     input: str
+    _floor: Floor = attrs.field(factory=Floor)
 
     async def claim(self, limit: int) -> Batch:
         """Begin a transaction, delete up to so many rows and return them as events.
@@ -64,14 +69,20 @@ class Outbox:
         return rows[0][0], rows[0][1]
 
     def _claim(self, connection: Connection, limit: int) -> Batch:
-        statements = load("handover", self.schema)
-        connection.execute(statements["begin"])
-        turn = fetch(connection, statements["take_turn"], {"input": self.input})
-        if not turn:
+        floor = self._floor.choose(time.monotonic())
+        message = _claiming(self.schema, self.input, limit).replace(b"{floor}", b"%d" % floor)
+        cursor = connection.execute(message)
+        while cursor.nextset():
+            pass  # the claim is the last of the message's statements
+        rows = cursor.fetchall()
+        if not rows:
             connection.execute("ROLLBACK")
             return Batch(held=True)
-        rows = fetch(connection, statements["claim"], {"input": self.input, "limit": limit})
-        return Batch([_event(*row) for row in rows], asleep=turn[0][0])
+        asleep, oldest, newest, first = rows[0][:4]
+        self._floor.found(first, oldest, newest)
+        if first is None:
+            return Batch(asleep=asleep, whole=floor == 0)
+        return Batch([_event(*row[3:]) for row in rows], asleep=asleep, whole=floor == 0)
 
     def _commit(self, connection: Connection, *, asleep: bool | None) -> None:
         if asleep is not None:
@@ -79,7 +90,16 @@ class Outbox:
         connection.execute("COMMIT")
 
 
+@cache
+def _claiming(schema: str, input: str, limit: int) -> bytes:  # noqa: A002 (the engine's word)
+    """Return the message that begins a transaction and claims."""
+    statements = load("handover", schema)
+    claim = statements["claim"].replace("{limit}", str(limit)).replace("{input}", quote_literal(input))
+    return f"{statements['begin']};\n{claim}".encode()
+
+
 def _event(  # noqa: PLR0917 (a row, column by column)
+    seq: int,
     uid: str,
     op: str,
     location: str,
@@ -93,7 +113,7 @@ def _event(  # noqa: PLR0917 (a row, column by column)
         location=location,
         operation=_OPERATIONS[op],
         id=id,
-        uid=uid,
+        uid=f"{seq:012x}-{uid}",  # neighbours in the outbox are neighbours in the journal's index
         data=images.get("data"),
         before=images.get("before"),
         key=key,

@@ -35,11 +35,41 @@ LANGUAGE sql STABLE AS $function$
 $function$;
 
 -- name: create_identity
--- A record's id, by the key's names as the trigger was given them, else by their present ones; '' without a key.
+-- A record's id, by the key's names as the trigger was given them, else by their present ones; '' without a key. In plpgsql
+-- lest it be inlined: what is seldom needed must not weigh on the plan of each statement.
 CREATE OR REPLACE FUNCTION {schema}.identity(doc json, key text[], relation oid) RETURNS text
+LANGUAGE plpgsql STABLE AS $function$
+BEGIN
+    RETURN CASE WHEN key = '{}' THEN ''
+        ELSE coalesce({schema}.key_text(doc, key), {schema}.key_text(doc, {schema}.key_of(relation)), '') END;
+END
+$function$;
+
+-- The same, inlined as far as it is simple: for a key of one column that is there, `sole`.
+CREATE OR REPLACE FUNCTION {schema}.quick_identity(doc json, sole text, key text[], relation oid) RETURNS text
 LANGUAGE sql STABLE AS $function$
-    SELECT CASE WHEN key = '{}' THEN ''
-        ELSE coalesce({schema}.key_text(doc, key), {schema}.key_text(doc, {schema}.key_of(relation)), '') END
+    SELECT coalesce(CASE WHEN strpos(doc::text, '\u') = 0 THEN doc ->> sole END, {schema}.identity(doc, key, relation))
+$function$;
+
+-- name: create_packed
+-- What the event carries of its images, chosen columns only; in plpgsql for the same reason.
+CREATE OR REPLACE FUNCTION {schema}.packed(after json, before json, chosen text[], key text[], max_payload integer) RETURNS json
+LANGUAGE plpgsql STABLE AS $function$
+BEGIN
+    RETURN {schema}.payload({schema}.image(after, chosen), {schema}.image(before, chosen), key, max_payload);
+END
+$function$;
+
+-- The same, inlined as far as it is simple: for whole rows within the limit.
+CREATE OR REPLACE FUNCTION {schema}.quick_packed(after json, before json, chosen text[], key text[], max_payload integer) RETURNS json
+LANGUAGE sql STABLE AS $function$
+    SELECT CASE
+        WHEN chosen IS NOT NULL
+            OR coalesce(octet_length(after::text), 0) + coalesce(octet_length(before::text), 0) > max_payload
+        THEN {schema}.packed(after, before, chosen, key, max_payload)
+        WHEN before IS NULL THEN json_build_object('data', after)
+        WHEN after IS NULL THEN json_build_object('before', before)
+        ELSE json_build_object('data', after, 'before', before) END
 $function$;
 
 -- name: create_write
@@ -55,7 +85,7 @@ BEGIN
     chosen := CASE WHEN i.key_only THEN key ELSE i.columns END;
     INSERT INTO {schema}.outbox (input, op, location, id, payload)
     SELECT watched, op, location, {schema}.identity(r.doc, key, relation),
-           {schema}.payload({schema}.image(after, chosen), {schema}.image(before, chosen), key, i.max_payload)
+           {schema}.packed(after, before, chosen, key, i.max_payload)
     FROM (SELECT coalesce(after, before) AS doc) AS r
     WHERE (i.condition IS NULL OR {schema}.matches(i.condition, after, before))
       AND (i.changed IS NULL OR op <> 'update' OR {schema}.differs(after, before, i.changed));
@@ -79,24 +109,25 @@ SET "TimeZone" = 'UTC' SET "DateStyle" = 'ISO' SET "IntervalStyle" = 'iso_8601' 
 AS $function$
 DECLARE
     key      constant text[] := TG_ARGV[1];
+    sole     constant text   := CASE WHEN key[2] IS NULL THEN key[1] END;
     location constant text   := TG_TABLE_SCHEMA || '.' || TG_TABLE_NAME;
+    uid      constant uuid   := gen_random_uuid();
     i        record;
-    chosen   text[];
     after    json;
 BEGIN
-    SELECT own.*, (SELECT max(pg_column_size(r.*)) FROM after_rows AS r) AS widest
+    SELECT own.max_payload, own.condition, own.asleep, own.channel,
+           CASE WHEN own.key_only THEN key ELSE own.columns END AS chosen,
+           (SELECT max(pg_column_size(r.*)) FROM after_rows AS r) AS widest
     INTO i FROM {schema}.input AS own WHERE own.name = TG_ARGV[0];
-    chosen := CASE WHEN i.key_only THEN key ELSE i.columns END;
     IF i.widest > i.max_payload THEN
         FOR after IN EXECUTE format('SELECT %s FROM after_rows AS r', {schema}.narrow('r.*', 'r.', TG_RELID, i.max_payload)) LOOP
             PERFORM {schema}.write(TG_ARGV[0], TG_RELID, 'create', location, key, after, NULL);
         END LOOP;
     ELSE
-        INSERT INTO {schema}.outbox (input, op, location, id, payload)
-        SELECT TG_ARGV[0], 'create', location, {schema}.identity(r.doc, key, TG_RELID),
-               {schema}.payload(r.image, NULL, key, i.max_payload)
-        FROM (SELECT r.doc, {schema}.image(r.doc, chosen) AS image
-              FROM (SELECT row_to_json(r.*) AS doc FROM after_rows AS r OFFSET 0) AS r OFFSET 0) AS r
+        INSERT INTO {schema}.outbox (uid, input, op, location, id, payload)
+        SELECT uid, TG_ARGV[0], 'create', location, {schema}.quick_identity(r.doc, sole, key, TG_RELID),
+               {schema}.quick_packed(r.doc, NULL, i.chosen, key, i.max_payload)
+        FROM (SELECT row_to_json(r.*) AS doc FROM after_rows AS r OFFSET 0) AS r
         WHERE i.condition IS NULL OR {schema}.matches(i.condition, r.doc, NULL);
     END IF;
     IF i.asleep AND FOUND AND current_setting('max_prepared_transactions') = '0' THEN
@@ -113,24 +144,25 @@ SET "TimeZone" = 'UTC' SET "DateStyle" = 'ISO' SET "IntervalStyle" = 'iso_8601' 
 AS $function$
 DECLARE
     key      constant text[] := TG_ARGV[1];
+    sole     constant text   := CASE WHEN key[2] IS NULL THEN key[1] END;
     location constant text   := TG_TABLE_SCHEMA || '.' || TG_TABLE_NAME;
+    uid      constant uuid   := gen_random_uuid();
     i        record;
-    chosen   text[];
     before   json;
 BEGIN
-    SELECT own.*, (SELECT max(pg_column_size(r.*)) FROM before_rows AS r) AS widest
+    SELECT own.max_payload, own.condition, own.asleep, own.channel,
+           CASE WHEN own.key_only THEN key ELSE own.columns END AS chosen,
+           (SELECT max(pg_column_size(r.*)) FROM before_rows AS r) AS widest
     INTO i FROM {schema}.input AS own WHERE own.name = TG_ARGV[0];
-    chosen := CASE WHEN i.key_only THEN key ELSE i.columns END;
     IF i.widest > i.max_payload THEN
         FOR before IN EXECUTE format('SELECT %s FROM before_rows AS r', {schema}.narrow('r.*', 'r.', TG_RELID, i.max_payload)) LOOP
             PERFORM {schema}.write(TG_ARGV[0], TG_RELID, 'delete', location, key, NULL, before);
         END LOOP;
     ELSE
-        INSERT INTO {schema}.outbox (input, op, location, id, payload)
-        SELECT TG_ARGV[0], 'delete', location, {schema}.identity(r.doc, key, TG_RELID),
-               {schema}.payload(NULL, r.image, key, i.max_payload)
-        FROM (SELECT r.doc, {schema}.image(r.doc, chosen) AS image
-              FROM (SELECT row_to_json(r.*) AS doc FROM before_rows AS r OFFSET 0) AS r OFFSET 0) AS r
+        INSERT INTO {schema}.outbox (uid, input, op, location, id, payload)
+        SELECT uid, TG_ARGV[0], 'delete', location, {schema}.quick_identity(r.doc, sole, key, TG_RELID),
+               {schema}.quick_packed(NULL, r.doc, i.chosen, key, i.max_payload)
+        FROM (SELECT row_to_json(r.*) AS doc FROM before_rows AS r OFFSET 0) AS r
         WHERE i.condition IS NULL OR {schema}.matches(i.condition, NULL, r.doc);
     END IF;
     IF i.asleep AND FOUND AND current_setting('max_prepared_transactions') = '0' THEN
@@ -148,15 +180,17 @@ SET "TimeZone" = 'UTC' SET "DateStyle" = 'ISO' SET "IntervalStyle" = 'iso_8601' 
 AS $function$
 DECLARE
     key      constant text[] := TG_ARGV[1];
+    sole     constant text   := CASE WHEN key[2] IS NULL THEN key[1] END;
     location constant text   := TG_TABLE_SCHEMA || '.' || TG_TABLE_NAME;
+    uid      constant uuid   := gen_random_uuid();
     i        record;
-    chosen   text[];
     pair     record;
 BEGIN
-    SELECT own.*, greatest((SELECT max(pg_column_size(r.*)) FROM after_rows AS r),
-                           (SELECT max(pg_column_size(r.*)) FROM before_rows AS r)) AS widest
+    SELECT own.max_payload, own.condition, own.changed, own.asleep, own.channel,
+           CASE WHEN own.key_only THEN key ELSE own.columns END AS chosen,
+           greatest((SELECT max(pg_column_size(r.*)) FROM after_rows AS r),
+                    (SELECT max(pg_column_size(r.*)) FROM before_rows AS r)) AS widest
     INTO i FROM {schema}.input AS own WHERE own.name = TG_ARGV[0];
-    chosen := CASE WHEN i.key_only THEN key ELSE i.columns END;
     IF i.widest > i.max_payload THEN
         FOR pair IN EXECUTE format(
             'SELECT a.doc AS after, b.doc AS before'
@@ -167,13 +201,11 @@ BEGIN
             PERFORM {schema}.write(TG_ARGV[0], TG_RELID, 'update', location, key, pair.after, pair.before);
         END LOOP;
     ELSE
-        INSERT INTO {schema}.outbox (input, op, location, id, payload)
-        SELECT TG_ARGV[0], 'update', location, {schema}.identity(a.doc, key, TG_RELID),
-               {schema}.payload(a.image, b.image, key, i.max_payload)
-        FROM (SELECT row_number() OVER () AS place, r.doc, {schema}.image(r.doc, chosen) AS image
-              FROM (SELECT row_to_json(r.*) AS doc FROM after_rows AS r OFFSET 0) AS r) AS a
-        JOIN (SELECT row_number() OVER () AS place, r.doc, {schema}.image(r.doc, chosen) AS image
-              FROM (SELECT row_to_json(r.*) AS doc FROM before_rows AS r OFFSET 0) AS r) AS b USING (place)
+        INSERT INTO {schema}.outbox (uid, input, op, location, id, payload)
+        SELECT uid, TG_ARGV[0], 'update', location, {schema}.quick_identity(a.doc, sole, key, TG_RELID),
+               {schema}.quick_packed(a.doc, b.doc, i.chosen, key, i.max_payload)
+        FROM (SELECT row_number() OVER () AS place, row_to_json(r.*) AS doc FROM after_rows AS r) AS a
+        JOIN (SELECT row_number() OVER () AS place, row_to_json(r.*) AS doc FROM before_rows AS r) AS b USING (place)
         WHERE (i.condition IS NULL OR {schema}.matches(i.condition, a.doc, b.doc))
           AND (i.changed IS NULL OR {schema}.differs(a.doc, b.doc, i.changed));
     END IF;

@@ -1,7 +1,9 @@
 -- The hand-over: claim and delete, then accept, then commit; {schema} is our schema's quoted name.
+-- The claim's {input}, {floor} and {limit} are literals, since a message of several statements has no parameters.
 
 -- name: begin
 -- The server's own deadlines stand behind ours: a client that vanished must not hold the input for long.
+-- It and the claim go to the server as one message, for each trip there and back is a wait.
 BEGIN;
 SET LOCAL synchronous_commit = on;
 SET LOCAL idle_in_transaction_session_timeout = '10s';
@@ -10,19 +12,21 @@ SET LOCAL statement_timeout = '10s';
 SELECT set_config('client_connection_check_interval', '1s', true)
 WHERE current_setting('client_connection_check_interval', true) IS NOT NULL AND version() LIKE '%linux%'
 
--- name: take_turn
--- One orchestrator at a time hands an input over, so the order of each key holds. No row: somebody else is at it.
-SELECT asleep FROM {schema}.input WHERE name = %(input)s FOR UPDATE SKIP LOCKED
-
 -- name: claim
--- Never by cursor: a row that commits late has a low seq. MATERIALIZED, because a plan may run a subquery more than once.
-WITH batch AS MATERIALIZED (
-    SELECT ctid FROM {schema}.outbox WHERE input = %(input)s ORDER BY seq LIMIT %(limit)s FOR UPDATE SKIP LOCKED
+-- One orchestrator at a time hands an input over, so the order of each key holds. No row: somebody else is at it.
+-- Never by cursor: a row that commits late has a low seq, and {floor} is below those that still may. MATERIALIZED, because a
+-- plan may run a subquery more than once.
+WITH turn AS MATERIALIZED (
+    SELECT own.asleep, pg_snapshot_xmin(now.seen)::text::bigint AS oldest, pg_snapshot_xmax(now.seen)::text::bigint AS newest
+    FROM {schema}.input AS own, pg_current_snapshot() AS now (seen) WHERE own.name = {input} FOR UPDATE OF own SKIP LOCKED
+), batch AS MATERIALIZED (
+    SELECT ctid FROM {schema}.outbox WHERE input = {input} AND seq >= {floor} AND EXISTS (SELECT FROM turn)
+    ORDER BY seq LIMIT {limit} FOR UPDATE SKIP LOCKED
 ), gone AS (
     DELETE FROM {schema}.outbox AS o USING batch WHERE o.ctid = batch.ctid
     RETURNING o.seq, o.uid::text, o.op, o.location, o.id, o.key, o.payload::text, o.at
 )
-SELECT uid, op, location, id, key, payload, at FROM gone ORDER BY seq
+SELECT asleep, oldest, newest, seq, uid, op, location, id, key, payload, at FROM turn LEFT JOIN gone ON true ORDER BY seq
 
 -- name: set_asleep
 UPDATE {schema}.input SET asleep = %(asleep)s WHERE name = %(input)s AND asleep <> %(asleep)s

@@ -21,7 +21,9 @@ CREATE TABLE IF NOT EXISTS {schema}.input (
 
 -- name: create_outbox
 -- The truth between a commit and its acceptance. No unique index on seq: it restarts after a restore or a failover, and
--- that must never fail a user's write. The payload is json because jsonb refuses \u0000 and strings over 256 MB.
+-- that must never fail a user's write; an event is known by seq and uid, which is the same for all rows of a statement. The
+-- payload is json because jsonb refuses \u0000 and strings over 256 MB. Space is not given back but used again: to give it
+-- back, VACUUM locks writers out for a moment.
 CREATE TABLE IF NOT EXISTS {schema}.outbox (
     seq      bigint GENERATED ALWAYS AS IDENTITY,
     uid      uuid NOT NULL DEFAULT gen_random_uuid(),
@@ -32,7 +34,7 @@ CREATE TABLE IF NOT EXISTS {schema}.outbox (
     id       text NOT NULL,
     payload  json,
     at       timestamptz NOT NULL DEFAULT clock_timestamp()
-) WITH (autovacuum_vacuum_scale_factor = 0.01, autovacuum_vacuum_threshold = 1000);
+) WITH (autovacuum_vacuum_scale_factor = 0.01, autovacuum_vacuum_threshold = 1000, vacuum_truncate = off);
 
 -- name: create_outbox_index
 CREATE INDEX IF NOT EXISTS outbox_input_seq ON {schema}.outbox (input, seq);
