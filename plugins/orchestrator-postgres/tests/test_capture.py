@@ -49,7 +49,7 @@ async def test_all_three_operations_carry_the_row_before_and_after(database: Dat
 
 
 async def test_p61_keys_of_every_kind(database: Database) -> None:
-    """P61, B3: the id is the key as text, whatever its type; composite keys are JSON arrays; without a key it is empty."""
+    """P61, B3: the id is the key as text, of any type; a composite key is a JSON array; without a key it is empty."""
     database.execute(
         "CREATE TABLE composite (a int, b text, PRIMARY KEY (b, a))",
         "CREATE TABLE of_uuid (id uuid PRIMARY KEY)",

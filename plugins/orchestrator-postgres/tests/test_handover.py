@@ -8,13 +8,14 @@ import threading
 from collections.abc import Iterator
 from contextlib import suppress
 from datetime import timedelta
+from functools import partial
 from typing import Literal
 
 import anyio
 import anyio.to_thread
 import psycopg
 import pytest
-from servers import Database, Server
+from servers import DEBIAN, Database, Server, until
 from watching import another_look, events, new_context, settled, watching
 
 from orchestrator_core import JournalUnavailableError, SystemClock
@@ -96,9 +97,71 @@ async def test_b2_two_orchestrators_share_an_input_without_repeating(table: Data
     assert list(range(200)) == ids
 
 
+async def test_b17_no_transaction_of_ours_stays_open(table: Database) -> None:
+    """B17: between two hand-overs there is none, so nothing holds back the cleaning of the user's tables."""
+    context = new_context()
+    async with watching(PostgresInput(table.dsn, poll=timedelta(hours=1)), context):
+        table.execute("INSERT INTO t VALUES (1)")
+        await events(context, 1)
+        ours = "SELECT FROM pg_stat_activity WHERE application_name = 'orchestrator' AND xact_start IS NOT NULL"
+        await anyio.to_thread.run_sync(until, lambda: [] == table.execute(ours), "the end of the transaction")
+
+
+async def test_b17_who_has_lost_the_lock_hands_nothing_over(table: Database) -> None:
+    """B17: with its session the first one loses its turn and its rows; the second one gets both."""
+    one, two = new_context(), new_context()
+    async with watching(PostgresInput(table.dsn), one):
+        await settled(one)
+        one.hold()
+        table.execute("INSERT INTO t VALUES (1)")
+        ours = "FROM pg_stat_activity WHERE application_name = 'orchestrator' AND state = 'idle in transaction'"
+        holds = partial(table.execute, f"SELECT {ours}")
+        await anyio.to_thread.run_sync(until, holds, "the claim")
+        async with watching(PostgresInput(table.dsn), two):
+            assert [] == two.events
+            table.execute(f"SELECT pg_terminate_backend(pid) {ours}")
+            await events(two, 1)
+            one.release()
+            await settled(two)
+        await settled(one)
+    assert (["1"], 0) == ([event.id for event in two.events], outbox(table))
+    assert {event.uid for event in one.events} <= {event.uid for event in two.events}
+
+
+async def test_no_more_rows_than_a_batch_are_claimed_at_a_time(table: Database) -> None:
+    """A long backlog is handed over in pieces, in order."""
+    context = new_context()
+    async with watching(PostgresInput(table.dsn), context):
+        pass
+    table.execute("INSERT INTO t SELECT generate_series(1, 25)")
+    async with watching(PostgresInput(table.dsn, batch=10), context):
+        await settled(context)
+    assert [10, 10, 5] == [figure.value for figure in context.measured if figure.name == "handover_rows"]
+    assert [str(number) for number in range(1, 26)] == [event.id for event in context.events]
+
+
+async def test_a_standby_is_waited_for(own_server: Server) -> None:
+    """A server in recovery takes no writes: the input says so, and begins once it is promoted."""
+    context = new_context()
+    with own_server.database() as database:
+        database.execute("CREATE TABLE t (id int PRIMARY KEY)")
+        own_server.stop()
+        (own_server.home / "data" / "standby.signal").touch()
+        own_server.start()
+        with anyio.fail_after(60):
+            async with PostgresInput(database.dsn) as component, anyio.create_task_group() as tasks:
+                tasks.start_soon(component.run, context)
+                await context.until(lambda: "standby" in str(context.problem))
+                database.execute("SELECT pg_promote()")
+                await context.until(lambda: context.is_ready)
+                database.execute("INSERT INTO t VALUES (1)")
+                await events(context, 1)
+                tasks.cancel_scope.cancel()
+
+
 async def test_two_inputs_on_one_table_both_get_every_row(table: Database) -> None:
-    """Inputs are independent: each has its own triggers and its own rows."""
-    one, two = new_context("a-b"), new_context("a_b")  # B21: names that the ancestor made equal
+    """B21: inputs are independent, each with its own triggers and rows, even where the ancestor's names collided."""
+    one, two = new_context("a-b"), new_context("a_b")
     async with watching(PostgresInput(table.dsn), one), watching(PostgresInput(table.dsn, operations=["create"]), two):
         table.execute("INSERT INTO t VALUES (1)", "DELETE FROM t")
         await settled(one)
@@ -310,19 +373,41 @@ async def test_p71_sequence_numbers_that_start_again_are_no_repetition(table: Da
     assert {"1", "2", "3", "4"} == {event.id for event in context.events}
 
 
-async def test_p71_a_dropped_outbox_fails_the_write_and_is_put_back(table: Database) -> None:
+@pytest.mark.parametrize("damage", ["DROP TABLE {}", "ALTER TABLE {} RENAME TO mine"], ids=["dropped", "renamed"])
+async def test_p71_an_outbox_that_is_gone_fails_the_write_and_is_put_back(table: Database, damage: str) -> None:
     """P71: without the outbox the user's write fails, for nothing may be lost; the input's restart mends it."""
     context = new_context()
     component = PostgresInput(table.dsn)
     async with watching(component, context):
         await settled(context)
-    table.execute("DROP TABLE orchestrator.outbox")
+    table.execute(damage.format("orchestrator.outbox"))
     with pytest.raises(psycopg.errors.UndefinedTable):
         table.execute("INSERT INTO t VALUES (1)")
     async with watching(component, context):
         table.execute("INSERT INTO t VALUES (2)")
         await settled(context)
     assert ["2"] == [event.id for event in context.events]
+
+
+@pytest.mark.parametrize("server", [DEBIAN], indirect=True)
+async def test_p71_a_database_restored_from_a_backup(table: Database, server: Server) -> None:
+    """P71, D3: what was handed over since the backup is not repeated, and numbers that come again hide no row."""
+    context = new_context()
+    async with watching(PostgresInput(table.dsn), context):
+        pass
+    table.execute("INSERT INTO t VALUES (1), (2)")
+    backup = (await anyio.run_process([str(server.binaries / "pg_dump"), "-d", table.dsn])).stdout
+    async with watching(PostgresInput(table.dsn), context):
+        table.execute("INSERT INTO t VALUES (3)")
+        await settled(context)
+    with server.database() as restored:
+        restore = [str(server.binaries / "psql"), "-q", "-v", "ON_ERROR_STOP=1", "-d", restored.dsn]
+        await anyio.run_process(restore, input=backup)
+        async with watching(PostgresInput(restored.dsn), context):
+            restored.execute("INSERT INTO t VALUES (4)")
+            await settled(context)
+        assert 0 == outbox(restored)
+    assert ["1", "2", "3", "4"] == [event.id for event in context.events]
 
 
 @pytest.mark.parametrize("encoding", ["SQL_ASCII", "LATIN1"])

@@ -11,7 +11,7 @@ import anyio.to_thread
 import psycopg
 import pytest
 from click.testing import CliRunner, Result
-from servers import Database
+from servers import Database, until
 from watching import new_context, settled, watching
 
 from orchestrator_core import OrchestratorError
@@ -171,17 +171,42 @@ async def test_a_table_that_is_not_there_is_named_with_the_nearest_one(table: Da
     assert "did you mean public.precipitation?" in str(error)
 
 
+_EACH = """DO $$ BEGIN
+    EXECUTE (SELECT format('{}', tgname) FROM pg_trigger WHERE tgrelid = 't'::regclass AND tgname LIKE '%insert');
+END $$"""
+_MUTE = """CREATE OR REPLACE FUNCTION orchestrator.capture_insert() RETURNS trigger LANGUAGE plpgsql
+           AS $$ BEGIN RETURN NULL; END $$"""
+
+
 @pytest.mark.anyio
 @pytest.mark.parametrize(
     ("damage", "complaint"),
     [
         ("ALTER TABLE t DISABLE TRIGGER ALL", "is disabled"),
+        (_EACH.format("ALTER TABLE t ENABLE REPLICA TRIGGER %I"), "is disabled"),
+        (_EACH.format("DROP TRIGGER %I ON t"), "has no trigger"),
+        (_EACH.format("ALTER TRIGGER %I ON t RENAME TO zz"), "has no trigger"),
+        ("UPDATE orchestrator.input SET key_only = true", 'the row of input "raw" is not as configured'),
+        (_MUTE, "the function orchestrator.capture_insert is missing or has been changed"),
+        ("DROP FUNCTION orchestrator.capture_delete CASCADE", "the function orchestrator.capture_delete is missing"),
         ("DROP TABLE t; CREATE TABLE t (id int PRIMARY KEY)", "has no trigger"),
         ("CREATE TABLE created_later (id int PRIMARY KEY)", "public.created_later has no trigger"),
         ("ALTER TABLE t RENAME TO s", "public.s has no trigger"),
         ("ALTER TABLE t DROP CONSTRAINT t_pkey, ADD COLUMN k int PRIMARY KEY", "has been changed"),
     ],
-    ids=["disabled", "replaced", "created-later", "renamed", "new-key"],
+    ids=[
+        "disabled",
+        "replica",
+        "dropped",
+        "trigger-renamed",
+        "row",
+        "muted",
+        "no-function",
+        "replaced",
+        "created-later",
+        "renamed",
+        "new-key",
+    ],
 )
 async def test_damage_turns_the_input_red_and_doctor_names_it(
     table: Database, pipeline: Path, damage: str, complaint: str
@@ -195,6 +220,62 @@ async def test_damage_turns_the_input_red_and_doctor_names_it(
     result = await anyio.to_thread.run_sync(run, pipeline, "doctor")
     assert 1 == result.exit_code
     assert complaint in result.output
+    await anyio.to_thread.run_sync(run, pipeline, "install")
+    assert 0 == (await anyio.to_thread.run_sync(run, pipeline, "doctor")).exit_code
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("version", ["orchestrator-postgres objects, version 1", ""], ids=["older", "unknown"])
+async def test_older_objects_are_brought_up_to_date(table: Database, version: str) -> None:
+    """At the next start, in place: rows that wait are kept."""
+    context = new_context()
+    async with watching(PostgresInput(table.dsn), context):
+        pass
+    table.execute("INSERT INTO t VALUES (1)", f"COMMENT ON SCHEMA orchestrator IS '{version}'", _MUTE)
+    error = await start_fails(PostgresInput(table.dsn, install="never"), context)
+    assert "the objects in schema orchestrator" in str(error)
+    async with watching(PostgresInput(table.dsn), context):
+        table.execute("INSERT INTO t VALUES (2)")
+        await settled(context)
+    assert ["1", "2"] == [event.id for event in context.events]
+
+
+def test_newer_objects_are_left_alone(table: Database, pipeline: Path) -> None:
+    """An older plugin works with them, changes nothing, and the doctor says so."""
+    run(pipeline, "install")
+    table.execute("COMMENT ON SCHEMA orchestrator IS 'orchestrator-postgres objects, version 99'", _MUTE)
+    assert "everything is in place" in run(pipeline, "install").output
+    examined = run(pipeline, "doctor")
+    assert 0 == examined.exit_code
+    assert "a newer plugin has installed version 99" in examined.output
+
+
+def test_nobody_may_call_our_functions(table: Database, pipeline: Path) -> None:
+    """They read and write with their owner's rights, so they are for the triggers alone."""
+    run(pipeline, "install")
+    ours = "SELECT FROM pg_proc WHERE pronamespace = 'orchestrator'::regnamespace"
+    assert [] == table.execute(f"{ours} AND has_function_privilege('public', oid, 'EXECUTE')")
+    assert [] != table.execute(ours)
+
+
+@pytest.mark.anyio
+async def test_b16_a_start_up_that_fails_leaves_no_transaction_and_tells_the_first_error(table: Database) -> None:
+    """B16: half-way through, with the role's own objects made and the table refused; the next role finishes it."""
+    table.execute("DROP ROLE IF EXISTS halfway", "CREATE ROLE halfway LOGIN")
+    table.execute(f"GRANT CREATE ON DATABASE {table.name} TO halfway")
+    context = new_context("raw")
+    for _ in range(2):
+        error = await start_fails(PostgresInput(table.as_user("halfway")), context)
+        assert 'input "raw" can\'t be installed' in str(error)
+        assert "permission denied for table t" in str(error)
+    ours = "SELECT FROM pg_stat_activity WHERE usename = 'halfway'"
+    await anyio.to_thread.run_sync(until, lambda: [] == table.execute(ours), "the end of the sessions")
+    table.execute("INSERT INTO t VALUES (1)", "GRANT TRIGGER ON t TO halfway")
+    async with watching(PostgresInput(table.as_user("halfway")), context):
+        table.execute("INSERT INTO t VALUES (2)")
+        await settled(context)
+    table.execute("DROP OWNED BY halfway CASCADE", "DROP ROLE halfway")
+    assert ["2"] == [event.id for event in context.events]
 
 
 def test_uninstall_leaves_nothing(table: Database, pipeline: Path) -> None:

@@ -17,17 +17,16 @@ from orchestrator_postgres._errors import (
     explain,
 )
 from orchestrator_postgres._session import Connection, Session, fetch
-from orchestrator_postgres._state import VERSION, State, make_comment, read_state
+from orchestrator_postgres._state import VERSION, State, make_comment, object_statements, read_state
 from orchestrator_postgres._statements import load, quote, quote_literal
 from orchestrator_postgres._tables import Trigger, create_trigger, drop_trigger
 from orchestrator_postgres._turn import take_turn
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator
 
     from orchestrator_postgres._watch import Watch
 
-OBJECT_FILES = ("schema", "capture", "backfill")
 LOCK_TIMEOUT = "2s"
 _TRIES = 10
 _BETWEEN_TRIES = 0.5
@@ -101,7 +100,7 @@ async def ensure_ready(session: Session, watch: Watch, *, installed: bool, table
 
 def steps(state: State, watch: Watch) -> Iterator[Step]:
     """Return the transactions that bring a database from its state to what the input wants. Pure."""
-    if state.version < VERSION:
+    if state.version < VERSION or state.altered:
         yield Step(
             (
                 *object_statements(watch.schema),
@@ -149,11 +148,6 @@ def _literal(value: object) -> str:
             return f"ARRAY[{', '.join(quote_literal(str(each)) for each in value)}]::text[]"
         case _:
             return quote_literal(str(value))
-
-
-def object_statements(schema: str) -> Sequence[str]:
-    """Return the SQL that creates our objects, in order."""
-    return [statement for file in OBJECT_FILES for statement in load(file, schema).values()]
 
 
 def _install(connection: Connection, watch: Watch, where: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Any
 
 import attrs
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
 VERSION = 2
 """The version of the objects in the database; a newer plugin brings an older database up to date."""
 
+_OBJECT_FILES = ("schema", "capture", "backfill")
+_FUNCTION = re.compile(r"CREATE OR REPLACE FUNCTION [^(]*\.(\w+)\(.*?AS \$function\$(.*?)\$function\$", re.DOTALL)
 _COMMENT = "orchestrator-postgres objects, version "
 
 
@@ -50,6 +53,7 @@ class State:
         server: the server's settings.
         version: the version of our objects; 0 if there are none.
         row: the input's own row; ``None`` if there is none.
+        altered: our functions that are missing, or not as we made them.
         tables: the tables it watches.
         known: the locations of all the tables there are.
         missing: names in ``tables`` that no table has.
@@ -61,6 +65,7 @@ class State:
     server: Server
     version: int
     row: Mapping[str, Any] | None
+    altered: Sequence[str]
     tables: Sequence[Table]
     known: Sequence[str]
     missing: Sequence[str]
@@ -86,6 +91,7 @@ class State:
             found = f"are of version {self.version}" if self.version else "are not there"
             return [f"the objects in schema {watch.schema} {found}"]
         problems = [] if self.row == watch.row() else [f'the row of input "{watch.name}" is not as configured']
+        problems += [f"the function {watch.schema}.{name} is missing or has been changed" for name in self.altered]
         problems += [f"the table {name} does not exist" for name in self.missing]
         by_name = {(trigger.table, trigger.name): trigger for trigger in self.found}
         problems += [_describe(trigger, by_name.get((trigger.table, trigger.name))) for trigger in self.to_create]
@@ -116,6 +122,7 @@ def read_state(connection: Connection, watch: Watch) -> State:
     names = {"name": watch.schema, "schema": quote(watch.schema), "input": watch.name}
     version = 0
     row = None
+    altered: list[str] = []
     for comment, has_input, has_outbox in fetch(connection, statements["version"], names):
         if has_input and has_outbox:
             version = parse_comment(comment)
@@ -123,6 +130,9 @@ def read_state(connection: Connection, watch: Watch) -> State:
         columns = ("options", "version", "columns", "changed", "condition", "key_only", "max_payload", "channel")
         rows = fetch(connection, statements["input"], names)
         row = dict(zip(columns, rows[0], strict=True)) if rows else None
+    if version == VERSION:
+        there = set(fetch(connection, statements["functions"], names))
+        altered = sorted({name for name, body in function_bodies(watch.schema) if (name, body) not in there})
     tables, everything, missing = _read_tables(connection, statements, names, watch)
     roots = {table.location for table in tables}
     partitions = [table for table in everything if table.root in roots]
@@ -136,6 +146,7 @@ def read_state(connection: Connection, watch: Watch) -> State:
         server=read_server(connection),
         version=version,
         row=row,
+        altered=altered,
         tables=tables,
         known=[table.location for table in everything],
         missing=missing,
@@ -167,6 +178,16 @@ def _found_trigger(  # noqa: PLR0917 (a row, column by column)
 ) -> Trigger:
     # tgargs ends each argument with a zero byte, so the last part is empty.
     return Trigger(table, f"{schema}.{relation}", name, function, bits, tuple(arguments[:-1]), enabled in {"O", "A"})
+
+
+def object_statements(schema: str) -> Sequence[str]:
+    """Return the SQL that creates our objects, in order."""
+    return [statement for file in _OBJECT_FILES for statement in load(file, schema).values()]
+
+
+def function_bodies(schema: str) -> Sequence[tuple[str, str]]:
+    """Return the name and the body of each function that we create, as the catalogue has it."""
+    return _FUNCTION.findall("\n".join(object_statements(schema)))
 
 
 def make_comment() -> str:

@@ -12,6 +12,10 @@ FROM pg_namespace AS n WHERE n.nspname = %(name)s
 -- name: input
 SELECT options::text, version, columns, changed, condition, key_only, max_payload, channel FROM {schema}.input WHERE name = %(input)s
 
+-- name: functions
+-- Our functions' bodies, to be compared with those that we would create.
+SELECT p.proname, p.prosrc FROM pg_proc AS p JOIN pg_namespace AS n ON n.oid = p.pronamespace WHERE n.nspname = %(name)s
+
 -- name: tables
 -- Ordinary and partitioned tables of users, with what decides how they are watched.
 SELECT c.oid::int8, n.nspname, c.relname, c.relkind = 'p', c.relispartition, c.relkind = 'r' AND inherits.has,
