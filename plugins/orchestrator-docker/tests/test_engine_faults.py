@@ -17,11 +17,7 @@ from answers import VERSION, Answer, Script, Serve, answer, chunked, container, 
 from anyio import to_thread
 from engines import IMAGE, Dockerd
 
-from orchestrator_core import (
-    ConfigurationError,
-    Event,
-    RetryLater,
-)
+from orchestrator_core import ConfigurationError, Event, MemoryJournal, RetryLater
 from orchestrator_core.testing import FakeAttemptContext
 from orchestrator_docker import (
     DockerProcess,

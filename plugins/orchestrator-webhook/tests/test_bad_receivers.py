@@ -575,6 +575,13 @@ def test_h102_urls(url: str) -> None:
     assert "hunter2" not in str(caught.value)
 
 
+@pytest.mark.parametrize("url", ["{data.url}", "https://{data.host}/", "https://hooks.example:{id}/", "{id}://x/"])
+def test_h102_a_url_is_no_template(url: str) -> None:
+    """No event chooses where its request goes."""
+    with pytest.raises(WebhookConfigurationError, match=r"^url"):
+        WebhookProcess(url=url)
+
+
 @pytest.mark.parametrize("options", [{}, {"url": ""}], ids=["missing", "empty"])
 def test_no_url(options: dict[str, str]) -> None:
     """B29: the ancestor documented this error, and took an empty URL."""

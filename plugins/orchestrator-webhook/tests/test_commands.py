@@ -84,3 +84,20 @@ async def test_a_refusal_is_a_failure(receiver: Receiver) -> None:
     receiver.script = [answer("401 Unauthorized", b'{"error":"unauthorized"}')]
     result = await sent("--allow-network", "127.0.0.0/8", receiver.url)
     assert (1, '401 Unauthorized\n{"error":"unauthorized"}\n') == (result.exit_code, result.stdout)
+
+
+async def test_an_address_of_this_machine_is_opened_by_an_option(receiver: Receiver) -> None:
+    """Whoever tries a pipeline at home is told which."""
+    result = await sent(receiver.url)
+    assert 2 == result.exit_code
+    assert "a loopback address: if that is meant, add --allow-network 127.0.0.0/8" in result.stderr
+    assert 0 == receiver.connections
+
+
+async def test_a_request_has_headers_of_its_own(receiver: Receiver) -> None:
+    """Such as the one in which GitHub says what has happened."""
+    result = await sent(
+        "--auth", "github", "-H", "X-GitHub-Event: issues", "--allow-network", "127.0.0.0/8", receiver.url
+    )
+    assert 0 == result.exit_code, result.output
+    assert "issues" == receiver.requests[0].headers["x-github-event"]

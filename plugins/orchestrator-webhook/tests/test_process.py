@@ -147,6 +147,40 @@ async def test_a_temporary_status_is_a_failure(receiver: Receiver, status: str) 
     assert f'error calling webhook: {receiver.url} returned "{status}"' == str(caught.value)
 
 
+def test_temporary_statuses_are_those_of_the_protocol() -> None:
+    """Unless others are chosen."""
+    judge = WebhookProcess(url="https://hooks.example/")._judge
+    assert {408, 425, 429, *range(500, 600)} == judge.retry_on
+
+
+def test_the_times_are_those_of_the_protocol() -> None:
+    """Unless others are chosen."""
+    process = WebhookProcess(url="https://hooks.example/")
+    assert (timedelta(seconds=5), timedelta(seconds=30)) == (process.connect_timeout, process.timeout)
+
+
+async def test_connections_have_a_limit(receiver: Receiver) -> None:
+    """However many deliveries run at a time. Catches: a pool for each request."""
+    asked, go_on = anyio.Semaphore(0), anyio.Event()
+
+    async def wait(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        asked.release()
+        await go_on.wait()
+        writer.write(answer("200 OK", connection="close"))
+
+    receiver.script = [wait]
+    with anyio.fail_after(30):
+        async with receiver.process(connections=3) as process, anyio.create_task_group() as tasks:
+            for _ in range(10):
+                tasks.start_soon(process.run, EVENT, FakeAttemptContext())
+            for _ in range(3):
+                await asked.acquire()
+            await anyio.wait_all_tasks_blocked()
+            assert 3 == receiver.connections
+            go_on.set()
+    assert 10 == len(receiver.requests)
+
+
 async def test_410_is_dead_at_once(receiver: Receiver) -> None:
     """The receiver wants no more."""
     receiver.script = [answer("410 Gone")]

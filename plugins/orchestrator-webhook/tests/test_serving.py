@@ -90,6 +90,14 @@ async def test_refusals_are_told_to_the_operator(caplog: pytest.LogCaptureFixtur
     ]
 
 
+async def test_where_it_listens_is_told(caplog: pytest.LogCaptureFixture) -> None:
+    """So that whoever starts a pipeline knows where to send to."""
+    caplog.set_level(logging.INFO)
+    async with receiving() as (sender, _):
+        pass
+    assert f"listening on http://127.0.0.1:{sender.port}/hook" in caplog.messages
+
+
 def test_auth_none_stays_on_the_loopback() -> None:
     """Unless where to listen is written out as well."""
     assert "127.0.0.1:8080" == str(WebhookInput(path="/a", auth="none")._listener_options().bind)

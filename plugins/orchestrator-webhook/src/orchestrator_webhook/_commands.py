@@ -12,7 +12,8 @@ import click
 
 from orchestrator_core import Secret, new_uid
 from orchestrator_webhook._auth import verifier
-from orchestrator_webhook._errors import WebhookConfigurationError
+from orchestrator_webhook._credentials import header_name, header_value
+from orchestrator_webhook._errors import EgressRefusedError, WebhookConfigurationError
 from orchestrator_webhook._http import Head, Refusal
 from orchestrator_webhook._networks import Guard, networks
 from orchestrator_webhook._secrets import standard_key
@@ -67,7 +68,10 @@ def secret() -> None:
 @click.option("--at", type=int, metavar="SECONDS", help="When it is signed, in seconds since 1970; now if not given.")
 @_body
 def sign(*, secret: str, kind: str, id_: str | None, at: int | None, body: BinaryIO) -> None:
-    """Print the headers that sign BODY, a file or - for the standard input."""
+    """Print the headers that sign BODY.
+
+    BODY is a file, or - for the standard input. With `curl`, `-H @FILE` sends what was printed into a file.
+    """
     for name, value in _headers(kind, secret, id_ or new_uid(), _now(at), body.read()).items():
         click.echo(f"{name}: {value}")
 
@@ -79,7 +83,10 @@ def sign(*, secret: str, kind: str, id_: str | None, at: int | None, body: Binar
 @click.option("--at", type=int, metavar="SECONDS", help="When it came in, in seconds since 1970; now if not given.")
 @_body
 def verify(*, secret: str, kind: Any, headers: Sequence[str], at: int | None, body: BinaryIO) -> None:  # noqa: ANN401
-    """Tell whether the request with these headers and BODY is genuine, and if not, why."""
+    """Tell whether a request is genuine.
+
+    The request is that of the headers and BODY, a file or - for the standard input. If it is not, the reason is told.
+    """
     pairs = [
         (name.strip().lower().encode(), value.strip().encode())
         for name, _, value in (each.partition(":") for each in headers)
@@ -99,16 +106,37 @@ def verify(*, secret: str, kind: Any, headers: Sequence[str], at: int | None, bo
 @_secret_option
 @_kind
 @click.option("--id", "id_", metavar="TEXT", help="The message's id; random if not given.")
+@click.option("-H", "--header", "headers", multiple=True, metavar="'NAME: VALUE'", help="Another header to send.")
 @click.option(
     "--allow-network", "opened", multiple=True, metavar="CIDR", help="A network that is not public, but meant."
 )
 @click.argument("url")
 @_body
-def send(*, secret: str, kind: str, id_: str | None, opened: Sequence[str], url: str, body: BinaryIO) -> None:
+def send(
+    *,
+    secret: str,
+    kind: str,
+    id_: str | None,
+    headers: Sequence[str],
+    opened: Sequence[str],
+    url: str,
+    body: BinaryIO,
+) -> None:
     """Send BODY to URL, signed, and print the answer."""
     content = body.read()
-    headers = {"content-type": "application/json", **_headers(kind, secret, id_ or new_uid(), _now(None), content)}
-    anyio.run(_send, url, content, headers, opened)
+    own = {
+        header_name("--header", name.strip()): header_value("--header", value.strip())
+        for name, _, value in (each.partition(":") for each in headers)
+    }
+    signed = _headers(kind, secret, id_ or new_uid(), _now(None), content)
+    try:
+        anyio.run(_send, url, content, {"content-type": "application/json", **own, **signed}, opened)
+    except (WebhookConfigurationError, EgressRefusedError) as error:
+        refused = error if isinstance(error, EgressRefusedError) else error.__cause__
+        if not isinstance(refused, EgressRefusedError):
+            raise
+        said = str(refused).rpartition(": ")[0]  # without the option of a process
+        raise click.UsageError(f"{said}: if that is meant, add --allow-network {refused.network}") from error
 
 
 async def _send(url: str, content: bytes, headers: dict[str, str], opened: Sequence[str]) -> None:

@@ -151,6 +151,9 @@ class WebhookInput:
         require_asyncio()
         async with self._listening(context.name), self.endpoint.open(context):
             context.ready()
+            if self.serve:
+                scheme = "http" if self.tls is None else "https"
+                context.log.info("listening on %s://%s%s", scheme, self._listener_options().bind, self.path)
             while True:
                 if self.endpoint.waiting == 0:
                     context.caught_up()

@@ -83,8 +83,10 @@ def _check_literal(host: str, guard: Guard) -> None:
         # What ends in a number is an address to the system, however it is spelt: 0x7f.1 is 127.0.0.1.
         if re.fullmatch(r"0x[0-9a-f]*|[0-9]+", host.rstrip(".").rpartition(".")[2]):
             raise WebhookConfigurationError(f"url: write the address {host} in its usual form") from None
+        if not re.fullmatch(r"[A-Za-z0-9._-]+", host):
+            raise WebhookConfigurationError(f"url: {host!r:.80} is no name of a host, and no template either") from None
         return  # a name, which is looked at when it is resolved
     try:
         guard.check(host, host)
     except EgressRefusedError as error:
-        raise WebhookConfigurationError(f"url: {error}") from None
+        raise WebhookConfigurationError(f"url: {error}") from error
