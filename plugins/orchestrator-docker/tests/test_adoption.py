@@ -16,6 +16,7 @@ from pipelines import STEPS, PipelineFolder, wait_until
 from orchestrator_core import Event, ProcessStatus, Reconciliation, SqliteJournal
 from orchestrator_core.testing import FakeAttemptContext
 from orchestrator_docker import ContainerNonZeroExit, ContainerTimeoutError, DockerProcess
+from orchestrator_docker._naming import Owner, name_of
 
 EVENT = Event(location="rain", operation="create", id="7")
 
@@ -111,6 +112,19 @@ async def test_container_that_never_started_is_unknown(dockerd: Dockerd, journal
         context = FakeAttemptContext(attempt=2)
         await made.run(EVENT, context)
     assert ["new"] == context.lines
+
+
+@pytest.mark.anyio
+async def test_container_that_was_only_made_is_started(dockerd: Dockerd, journal: SqliteJournal) -> None:
+    """What a call has made whose answer was lost, in this very attempt, is started. Catches: made and forgotten."""
+    owner = Owner(delivery_id="delivery-1", attempt=1, process="job", deadline=time.time() + 60)
+    dockerd.client.create_container(
+        IMAGE, ["echo", "the first"], name=name_of(owner.delivery_id), labels=dict(owner.labels())
+    )
+    async with process(journal, "echo a second") as made:
+        context = FakeAttemptContext()
+        await made.run(EVENT, context)
+    assert ["the first"] == context.lines
 
 
 @pytest.mark.anyio

@@ -244,6 +244,21 @@ async def test_attempts_share_a_pull(serve: Serve) -> None:
     assert 1 == sum("/images/create" in line for line in engine.asked)
 
 
+async def test_pull_always(serve: Serve) -> None:
+    """``pull = "always"`` asks the registry before each attempt. Catches: a tag that has moved."""
+    script: Answers = {
+        "/images/create": chunked(b'{"status":"Image is up to date"}'),
+        "/containers/create": answer({"Id": "c1"}, 201),
+        "/start": raw(b"", status=204),
+        "/json": container(Status="exited", Running=False),
+    }
+    with serve(script) as engine:
+        async with DockerProcess(image=IMAGE, host=engine.host, pull="always") as process:
+            for number in range(2):
+                await process.run(EVENT, FakeAttemptContext(delivery_id=f"delivery-{number}"))
+    assert 2 == sum("/images/create" in line for line in engine.asked)
+
+
 async def test_check_pulls_nothing_that_is_there(serve: Serve) -> None:
     """`check` asks for the image, and pulls it only if it is missing."""
     with serve({f"/images/{IMAGE}/json": answer({"Id": "i1"})}) as engine:

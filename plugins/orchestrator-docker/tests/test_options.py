@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import re
 import socket
 from pathlib import Path
 from typing import Any
 
+import attrs
 import pytest
 
 from orchestrator_core import ConfigurationError, Secret
@@ -148,6 +150,12 @@ def test_rights_over_the_host(options: dict[str, Any], why: str) -> None:
     DockerProcess(image="alpine", allow_privileged=True, **options)
 
 
+def test_all_rights() -> None:
+    """What is privileged may gain rights, so nothing is said of them."""
+    host = host_of(allow_privileged=True, privileged=True)
+    assert (True, []) == (host["privileged"], host["security_opt"])
+
+
 @pytest.mark.parametrize(
     ("options", "why"),
     [
@@ -170,6 +178,17 @@ def test_rights_over_the_host(options: dict[str, Any], why: str) -> None:
 def test_option_out_of_range(options: dict[str, Any], why: str) -> None:
     """Each option says what it wants."""
     assert why in refused(**options)
+
+
+def test_every_option_is_documented() -> None:
+    """The plugin's page tells of each option, and so does the docstring, of which the reference is made."""
+    page = (Path(__file__).parents[1] / "README.md").read_text("utf-8")
+    options = {each.name for each in attrs.fields(DockerProcess) if each.init and not each.name.startswith("_")}
+    given_by_the_engine = {"allow_privileged", "directory"}
+    listed = options - given_by_the_engine
+    missing = {each for each in listed if not re.search(rf"^\| .*`{each}`.* \|", page, re.MULTILINE)}
+    assert set() == missing
+    assert set() == {each for each in options if f"        {each}: " not in (DockerProcess.__doc__ or "")}
 
 
 def test_password_stays_hidden() -> None:

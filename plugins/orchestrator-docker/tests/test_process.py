@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
+import anyio
 import pytest
+from anyio import to_thread
 from engines import IMAGE, Dockerd
 
 from orchestrator_core import Event, ProcessStatus, Reject, RetryLater
@@ -67,6 +70,19 @@ async def test_container_knows_delivery_and_attempt(dockerd: Dockerd) -> None:
 async def test_b33_stdout_and_stderr_are_the_log(dockerd: Dockerd) -> None:
     """B33: both streams are logged."""
     assert {"out", "err"} == set(await lines_of("echo out; echo err >&2"))
+
+
+async def test_log_is_live(dockerd: Dockerd) -> None:
+    """What a container writes to either stream is logged while it runs. Catches: a log that is read at the end."""
+    context = FakeAttemptContext()
+    script = "trap 'echo told; exit 0' TERM; echo out; echo err >&2; sleep 60 & wait"
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(partial(run, script, context=context))
+        with anyio.fail_after(60):
+            while {"out", "err"} != set(context.lines):  # noqa: ASYNC110 (another program writes them)
+                await anyio.sleep(0.01)
+        await to_thread.run_sync(dockerd.client.kill, "orchestrator-delivery-1", "SIGTERM")
+    assert "told" == context.lines[-1]
 
 
 async def test_b11_failure_keeps_its_log(dockerd: Dockerd) -> None:

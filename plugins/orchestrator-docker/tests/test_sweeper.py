@@ -10,6 +10,7 @@ from typing import Any
 
 import anyio
 import pytest
+from anyio import to_thread
 from engines import IMAGE, Dockerd
 from pipelines import STEPS, PipelineFolder, wait_until
 
@@ -20,6 +21,7 @@ from orchestrator_core import (
     MemoryJournal,
     Orchestrator,
     RetryPolicy,
+    Settled,
     SqliteJournal,
     SystemClock,
 )
@@ -152,6 +154,35 @@ async def test_b31_container_goes_or_is_kept(
         with anyio.fail_after(60):
             await orchestrator.run(until_idle=True)
     assert left == len(dockerd.client.containers(all=True, filters={"label": "orchestrator-engine.delivery"}))
+
+
+class LookingJournal(SqliteJournal):
+    """Looks at the engine, again and again, before it commits the outcome of an attempt."""
+
+    def __init__(self, path: Path, dockerd: Dockerd) -> None:
+        super().__init__(path)
+        self._dockerd = dockerd
+        self.seen: list[int] = []
+
+    async def settle(self, *arguments: Any, **options: Any) -> Settled:
+        for _ in range(40):
+            self.seen.append(len(await to_thread.run_sync(lambda: self._dockerd.client.containers(all=True))))
+        return await super().settle(*arguments, **options)
+
+
+async def test_removal_follows_the_commit(dockerd: Dockerd, tmp_path: Path) -> None:
+    """Until its outcome is committed an ended container stays, and is gone afterwards.
+
+    Catches: removed when `run` returned, after which a crash would leave no evidence that the work was done.
+    """
+    async with Orchestrator(journal=(journal := LookingJournal(tmp_path / "journal.db", dockerd))) as orchestrator:
+        orchestrator.add_input("source", ScriptedInput([Event(location="t", operation="create", id="1")]))
+        orchestrator.add_process("job", DockerProcess(image=IMAGE, command=["true"]))
+        orchestrator.add_link("source", "job")
+        with anyio.fail_after(60):
+            await orchestrator.run(until_idle=True)
+    assert {1} == set(journal.seen)
+    assert [] == dockerd.client.containers(all=True)
 
 
 def test_container_outlives_a_crash_before_the_commit(dockerd: Dockerd, tmp_path: Path) -> None:
