@@ -246,7 +246,7 @@ async def test_attempts_share_a_pull(serve: Serve) -> None:
 
 async def test_pull_always(serve: Serve) -> None:
     """``pull = "always"`` asks the registry before each attempt. Catches: a tag that has moved."""
-    script: Answers = {
+    script: Script = {
         "/images/create": chunked(b'{"status":"Image is up to date"}'),
         "/containers/create": answer({"Id": "c1"}, 201),
         "/start": raw(b"", status=204),
