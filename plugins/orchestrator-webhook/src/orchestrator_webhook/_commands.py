@@ -165,7 +165,11 @@ def _headers(kind: str, secret: str, id_: str, now: int, content: bytes) -> dict
             "x-slack-request-timestamp": str(now),
             "x-slack-signature": slack_signature(key, str(now), content),
         }
-    return standard_headers([standard_key(Secret(secret))], id_, now, content)
+    standard_key(Secret(secret))  # says what is wrong with it; the library would not
+    try:
+        return standard_headers([Secret(secret)], id_, now, content)
+    except UnicodeDecodeError as error:
+        raise WebhookConfigurationError(f"body: Standard Webhooks sign UTF-8: {error}") from error
 
 
 def _now(at: int | None) -> int:

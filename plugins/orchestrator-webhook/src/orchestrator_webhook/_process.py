@@ -113,7 +113,7 @@ class WebhookProcess:
     _clock: Clock = attrs.field(factory=SystemClock, repr=False, eq=False)
     _rng: Random = attrs.field(factory=SystemRandom, repr=False, eq=False)
     _target: Target = attrs.field(init=False, repr=False, eq=False)
-    _keys: tuple[bytes, ...] = attrs.field(init=False, repr=False, eq=False)
+    _keys: tuple[Secret, ...] = attrs.field(init=False, repr=False, eq=False)
     _payload: Payloads = attrs.field(init=False, repr=False, eq=False)
     _judge: Judge = attrs.field(init=False, repr=False, eq=False)
     _state: Breaker = attrs.field(init=False, repr=False, eq=False)
@@ -140,7 +140,7 @@ class WebhookProcess:
 
     def __attrs_post_init__(self) -> None:
         self._target = Target.parse(self.url, self._guard)
-        self._keys = tuple(standard_key(each) for each in secrets(self.secret))
+        self._keys = secrets(self.secret)
         self._payload = payloads(self.body, self.ce_type, self.ce_source)
         self._judge = Judge(statuses(self.retry_on), self.longest_wait.total_seconds())
         self._state = Breaker(self.breaker)
