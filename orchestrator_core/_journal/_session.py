@@ -113,7 +113,10 @@ class Session:
             known = sorted(states)
             found[seq] = (
                 self.plan(plan),
-                [Upstream(STATE[state], None if output is None else load_json(output)) for _, state, output in known],
+                [
+                    _SILENT[state] if output is None else Upstream(STATE[state], load_json(output))
+                    for _, state, output in known
+                ],
             )
         return found
 
@@ -124,6 +127,9 @@ class Session:
             lanes.add((process, lane))
         for process, lane in sorted(lanes):
             self.change("release_lane", {"process": process, "lane": lane, "now": now, "held": HELD})
+
+
+_SILENT = [Upstream(state) for state in STATE]  # by code; nearly all of them, so made once
 
 
 def event_of(row: int) -> int:
