@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import signal
 import socket
+import threading
 import time
 from collections.abc import Iterator
 from importlib import metadata
@@ -257,6 +258,31 @@ async def test_pull_always(serve: Serve) -> None:
             for number in range(2):
                 await process.run(EVENT, FakeAttemptContext(delivery_id=f"delivery-{number}"))
     assert 2 == sum("/images/create" in line for line in engine.asked)
+
+
+@pytest.mark.parametrize("anyio_backend", ["asyncio"])
+async def test_log_that_hangs(serve: Serve) -> None:
+    """A log that never comes holds nothing up: the container is looked at, and its last lines are asked for again."""
+    released = threading.Event()
+
+    def hang() -> Answer:
+        released.wait()
+        return raw(b"")
+
+    script: Answers = {
+        "follow=1": hang,
+        "follow=0": raw(b"\x01\0\0\0\0\0\0\x26" + b"2026-01-01T00:00:00.000000000Z the end"),
+        "/containers/create": answer({"Id": "c1"}, 201),
+        "/start": raw(b"", status=204),
+        "/json": container(Status="exited", Running=False),
+    }
+    context = FakeAttemptContext()
+    with serve(script) as engine:
+        try:
+            await attempt(engine.host, context=context)
+        finally:
+            released.set()
+    assert "the end" == context.lines[-1]
 
 
 async def test_check_pulls_nothing_that_is_there(serve: Serve) -> None:
