@@ -63,6 +63,7 @@ def log(*lines: bytes, is_cut: bool = False) -> Answer:
 
 def ended(*logs: Answer) -> Script:
     """Return an engine whose container has ended, and whose log is answered like this, the last one from then on."""
+    logs = logs or (log(),)
     answers = iter(logs)
     return {
         "/create": answer({"Id": "c1"}, 201),
@@ -80,11 +81,13 @@ class Recorded:
         socket: where it listens.
         answers: what it says.
         asked: the first lines of all requests.
+        heads: the other lines of their heads.
     """
 
     socket: Path
     answers: Script
     asked: list[str] = attrs.field(factory=list)
+    heads: list[list[str]] = attrs.field(factory=list)
 
     @property
     def host(self) -> str:
@@ -108,11 +111,14 @@ def recorded(socket: Path, answers: Script) -> Iterator[Recorded]:
     class Handler(socketserver.StreamRequestHandler):
         def handle(self) -> None:
             line = self.rfile.readline().decode()
+            heads: list[str] = []
             length = 0
             while (head := self.rfile.readline()) not in {b"\r\n", b""}:
+                heads.append(head.decode())
                 if head.lower().startswith(b"content-length:"):
                     length = int(head.split(b":")[1])
             self.rfile.read(length)
+            engine.heads.append(heads)
             with contextlib.suppress(OSError):
                 self.wfile.write(engine.answer_to(line))
 

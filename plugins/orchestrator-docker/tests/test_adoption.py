@@ -13,7 +13,7 @@ import pytest
 from engines import IMAGE, Dockerd
 from pipelines import STEPS, PipelineFolder, wait_until
 
-from orchestrator_core import Event, ProcessStatus, Reconciliation, SqliteJournal
+from orchestrator_core import Event, ProcessStatus, Reconciliation, Reject, SqliteJournal
 from orchestrator_core.testing import FakeAttemptContext
 from orchestrator_docker import ContainerNonZeroExit, ContainerTimeoutError, DockerProcess
 from orchestrator_docker._naming import Owner, name_of
@@ -125,6 +125,23 @@ async def test_container_that_was_only_made_is_started(dockerd: Dockerd, journal
         context = FakeAttemptContext()
         await made.run(EVENT, context)
     assert ["the first"] == context.lines
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("labels", [{}, {"orchestrator-engine.delivery": "other"}], ids=["none", "another's"])
+async def test_d88_relabelled_container_is_nobodys(
+    dockerd: Dockerd, journal: SqliteJournal, labels: dict[str, str]
+) -> None:
+    """D88: a container of our name that says it is not ours is neither harvested nor touched."""
+    client = dockerd.client
+    client.create_container(IMAGE, ["sh", "-c", "echo 1"], name="orchestrator-delivery-1", labels=labels)
+    client.start("orchestrator-delivery-1")
+    client.wait("orchestrator-delivery-1")
+    async with process(journal, "echo new") as made:
+        assert Reconciliation.UNKNOWN is await made.reconcile(EVENT, FakeAttemptContext())
+        with pytest.raises(Reject, match="remove or rename it"):
+            await made.run(EVENT, FakeAttemptContext(attempt=2))
+    assert 1 == len(client.containers(all=True))
 
 
 @pytest.mark.anyio

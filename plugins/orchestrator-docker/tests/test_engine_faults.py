@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import base64
 import gc
+import json
+import os
 import signal
 import socket
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -14,7 +19,7 @@ from typing import Any
 
 import anyio
 import pytest
-from answers import VERSION, Answer, Script, Serve, answer, chunked, container, raw
+from answers import VERSION, Answer, Script, Serve, answer, chunked, container, ended, raw
 from anyio import to_thread
 from engines import IMAGE, Dockerd
 
@@ -53,6 +58,21 @@ async def attempt(host: str, *, context: FakeAttemptContext | None = None, **opt
         with anyio.fail_after(60):
             await process.run(EVENT, context or FakeAttemptContext())
 
+
+_CHECK_AS_SOMEBODY = """
+import contextlib, os, sys
+import anyio
+from orchestrator_docker import DockerError, DockerProcess
+
+async def main():
+    process = DockerProcess(image="a", host=sys.argv[1])
+    with contextlib.suppress(DockerError):
+        await process.check()  # imports what it needs, as long as it may
+    os.seteuid(int(sys.argv[2]))
+    await process.check()
+
+anyio.run(main)
+"""
 
 NONSENSE = [
     pytest.param(raw(b"<html>", "Content-Length: 6"), id="HTML"),
@@ -117,10 +137,19 @@ async def test_d92_socket_that_is_none(tmp_path: Path, kind: str) -> None:
             await process.check()
 
 
-async def test_d92_permission_denied() -> None:
+def test_d92_permission_denied(serve: Serve) -> None:
     """D92: who may not use the socket is told how to."""
-    error = EngineUnreachableError("unix:///var/run/docker.sock", "[Errno 13] Permission denied")
-    assert "usermod -aG docker" in str(error)
+    nobody = 65534 if os.geteuid() == 0 else os.geteuid()
+    with serve({}) as engine:
+        engine.socket.chmod(0)
+        done = subprocess.run(
+            [sys.executable, "-c", _CHECK_AS_SOMEBODY, engine.host, str(nobody)],
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+    assert "usermod -aG docker" in done.stderr
 
 
 @pytest.mark.parametrize("host", ["ftp://x", "tcp://", "unix:///a?b=c", "tcp://host:port"])
@@ -142,6 +171,40 @@ async def test_d91_phantom_conflict(serve: Serve) -> None:
     }
     with serve(script) as engine:
         await attempt(engine.host)
+
+
+async def test_b31_remove_that_fails(serve: Serve) -> None:
+    """B31: a container that can't be removed has succeeded all the same, and is left to the next sweep."""
+    trouble = answer({"message": "device or resource busy"}, 500)
+    with serve({"DELETE": trouble, **ended()}) as engine:
+        await attempt(engine.host)
+    assert any(line.startswith("DELETE") for line in engine.asked)
+
+
+async def test_b30_registry_is_told_who_pulls(serve: Serve) -> None:
+    """B30: the account is sent with the pull, and stands in no other place."""
+    line = b'{"error":"unauthorized"}'
+    with serve(pulled(line)) as engine, pytest.raises(ImagePullError) as caught:
+        await attempt(engine.host, registry_auth=RegistryAuth("me", "hunter2"))
+    (sent,) = [head for heads in engine.heads for head in heads if head.lower().startswith("x-registry-auth:")]
+    account = json.loads(base64.urlsafe_b64decode(sent.partition(":")[2].strip()))
+    assert {"username": "me", "password": "hunter2"} == account
+    assert "hunter2" not in str(caught.value)
+
+
+async def test_d89_pull_that_takes_for_ever(serve: Serve) -> None:
+    """D89: an attempt that is cut off while its image is pulled lets go of the pull."""
+    is_over = threading.Event()
+
+    def pull() -> Answer:
+        is_over.wait(30)
+        return chunked(b'{"status":"done"}')
+
+    with serve({**pulled(), "/images/create": pull}) as engine:
+        with anyio.move_on_after(0.5) as scope:
+            await attempt(engine.host)
+        is_over.set()
+    assert scope.cancelled_caught
 
 
 def pulled(*lines: bytes) -> Script:
@@ -269,7 +332,7 @@ async def test_log_that_hangs(serve: Serve) -> None:
         released.wait()
         return raw(b"")
 
-    script: Answers = {
+    script: Script = {
         "follow=1": hang,
         "follow=0": raw(b"\x01\0\0\0\0\0\0\x26" + b"2026-01-01T00:00:00.000000000Z the end"),
         "/containers/create": answer({"Id": "c1"}, 201),

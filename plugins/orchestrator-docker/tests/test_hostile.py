@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import threading
 import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import anyio
@@ -14,8 +16,8 @@ import pytest
 from anyio import to_thread
 from engines import IMAGE, Dockerd
 
-from orchestrator_core import Event, Reject
-from orchestrator_core.testing import FakeAttemptContext
+from orchestrator_core import DeliveryQuery, DeliveryState, Event, Orchestrator, Reject, SqliteJournal
+from orchestrator_core.testing import FakeAttemptContext, RecordingProcess, ScriptedInput
 from orchestrator_docker import (
     ContainerLostError,
     ContainerNonZeroExit,
@@ -102,6 +104,38 @@ async def test_d85_two_results(dockerd: Dockerd) -> None:
         status = await process.run(EVENT, FakeAttemptContext())
     assert status is not None
     assert 2 == status.output
+
+
+async def test_d85_result_that_names_a_node(dockerd: Dockerd, tmp_path: Path) -> None:
+    """D85: a result is data: a node that it names, there or not, is neither routed to nor looked for."""
+    output = {"node": "nowhere", "process": "other", "on": "event"}
+    script = f"echo '{json.dumps(output)}'"
+    async with Orchestrator(journal=SqliteJournal(tmp_path / "journal.db")) as orchestrator:
+        orchestrator.add_input("source", ScriptedInput([EVENT]))
+        job = DockerProcess(image=IMAGE, command=["sh", "-c", script], output="last_line")
+        orchestrator.add_process("job", job)
+        orchestrator.add_process("other", RecordingProcess())
+        orchestrator.add_link("source", "job")
+        orchestrator.add_link("job", "other", on="event")
+        with anyio.fail_after(60):
+            await orchestrator.run(until_idle=True)
+        deliveries = await orchestrator.journal.deliveries(DeliveryQuery())
+    assert [("job", DeliveryState.DONE, output)] == [(each.process, each.state, each.output) for each in deliveries]
+
+
+@pytest.mark.parametrize(
+    ("script", "why"),
+    [
+        pytest.param("exit 125", "code 125", id="125"),
+        pytest.param("exit 255", "code 255", id="255"),
+        pytest.param("kill -SEGV $$", "code 139: ended by SIGSEGV", id="139"),
+        pytest.param("kill -KILL $$", "code 137: ended by SIGKILL", id="137"),
+    ],
+)
+async def test_b12_d86_code_that_is_not_0(dockerd: Dockerd, script: str, why: str) -> None:
+    """B12, D86: whatever a program ends with but 0 is a failure that says how it ended."""
+    with pytest.raises(ContainerNonZeroExit, match=why):
+        await run(script)
 
 
 async def test_d86_out_of_memory(dockerd: Dockerd) -> None:
@@ -201,6 +235,30 @@ async def test_d88_restarted_by_somebody(dockerd: Dockerd) -> None:
         await call(lambda: dockerd.client.restart(NAME, timeout=0))
     assert "ended by SIG" in str(came_to[0])
     assert [] == dockerd.client.containers(all=True)
+
+
+async def test_d89_tag_that_moved(dockerd: Dockerd) -> None:
+    """D89: a container runs the image that its tag names when it is made."""
+    client = dockerd.client
+    said = []
+    for word in ("old", "new"):
+        made = client.create_container(IMAGE, ["true"])
+        client.commit(made["Id"], "orchestrator-test/moving", "1", conf={"Cmd": ["echo", word]})
+        context = FakeAttemptContext()
+        async with DockerProcess(image="orchestrator-test/moving:1", pull="never") as process:
+            await process.run(EVENT, context)
+        said += context.lines
+    assert ["old", "new"] == said
+
+
+async def test_b33_readers_are_closed(dockerd: Dockerd) -> None:
+    """B33: an attempt leaves no connection open. Catches: a log's reader that nobody closes."""
+    counts = []
+    async with DockerProcess(image=IMAGE, command=["echo", "on"]) as process:
+        for number in range(14):
+            await process.run(EVENT, FakeAttemptContext(delivery_id=f"delivery-{number}"))
+            counts.append(sum(1 for _ in Path("/proc/self/fd").iterdir()))
+    assert counts[-1] <= max(counts[:9]) + 2  # the SDK keeps some two dozen, to use them again
 
 
 async def test_d91_name_taken_by_a_stranger(dockerd: Dockerd) -> None:
