@@ -255,10 +255,16 @@ def test_relative_source(tmp_path: Path) -> None:
         {"target": "/a", "source": "x", "type": "tmpfs"},
         {"target": "/a", "type": "tmpfs", "size": "big"},
         {"target": "/a", "type": "nfs"},
+        {"target": "/", "source": "x"},
+        {"target": "//.", "source": "x"},
+        {"target": "/a", "type": "volume", "source": "/"},
+        {"target": "/a", "type": "volume", "source": "/var/run/docker.sock"},
+        {"target": "/a", "type": "volume", "source": "../x"},
+        {"target": "/a", "type": "volume", "source": "a\0"},
     ],
 )
-def test_mount_that_is_none(table: dict[str, Any]) -> None:
-    """A mount says what is wrong with it."""
+def test_d94_mount_that_is_none(table: dict[str, Any]) -> None:
+    """D94: a mount says what is wrong with it, and no folder of the host's goes by as a volume."""
     with pytest.raises((ConfigurationError, ValueError)):
         Mount(**table)
 

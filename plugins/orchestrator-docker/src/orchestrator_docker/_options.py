@@ -11,6 +11,7 @@ import attrs
 
 from orchestrator_core import ConfigurationError, Secret
 
+_VOLUME = re.compile(r"[a-zA-Z0-9][\w.-]*", re.ASCII)
 _UNITS = {"b": 1, "k": 1 << 10, "m": 1 << 20, "g": 1 << 30, "t": 1 << 40}
 
 
@@ -77,10 +78,16 @@ class Mount:
     def _check_target(self, _attribute: object, target: str) -> None:
         if not target.startswith("/") or ".." in Path(target).parts or "\0" in target:
             raise ConfigurationError(f'target: expected an absolute path without "..", found "{target:.100}"')
+        if not target.strip("/."):
+            raise ConfigurationError("target: a container's own root can't be covered")
 
     def __attrs_post_init__(self) -> None:
         if self.type == "bind" and not self.source:
             raise ConfigurationError("source is missing: a bind mount shows a path of the host")
+        if self.type == "volume" and self.source and not _VOLUME.fullmatch(self.source):
+            raise ConfigurationError(
+                f'source: "{self.source:.100}" is no name of a volume; a path of the host is shown by type = "bind"'
+            )
         if self.type == "tmpfs" and self.source:
             raise ConfigurationError("source: a tmpfs has none, it begins empty")
         parse_size("size", self.size)
