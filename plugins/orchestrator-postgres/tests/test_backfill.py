@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+from pathlib import Path
+
+import anyio
+import anyio.to_thread
 import pytest
 from servers import Database
+from stormed import Pipeline
 from watching import events, new_context, settled, watching
 
-from orchestrator_core import ConfigurationError
+from orchestrator_core import JSON, ConfigurationError, Operation
 from orchestrator_postgres import PostgresInput
 
 pytestmark = pytest.mark.anyio
@@ -86,6 +93,54 @@ async def test_a_cut_off_backfill_goes_on_where_it_was(database: Database) -> No
     async with watching(component, context):
         await settled(context)
     assert [str(number) for number in range(1, 101)] == [event.id for event in context.events]
+
+
+async def test_reads_fit_between_the_changes_that_go_on_meanwhile(database: Database) -> None:
+    """Each row's events are one chain: every read shows what the event before it left, every update begins from there.
+
+    Fails if a page is read without its rows being locked, or in another transaction than it is written.
+    """
+    database.execute(
+        "CREATE TABLE t (id int PRIMARY KEY, v int)", "INSERT INTO t SELECT g, 0 FROM generate_series(1, 400) g"
+    )
+    context = new_context()
+    async with watching(PostgresInput(database.dsn), context):
+        pass
+
+    def write(first: int) -> None:
+        with database.connect() as writer:
+            for number in range(300):
+                writer.execute("UPDATE t SET v = v + 1 WHERE id = %s", [first + number % 200])
+
+    async with watching(PostgresInput(database.dsn, backfill=True, batch=50), context):
+        async with anyio.create_task_group() as tasks:
+            for first in (1, 101, 201):
+                tasks.start_soon(anyio.to_thread.run_sync, write, first)
+        await context.until(lambda: 400 == sum(event.operation == Operation.READ for event in context.events))
+        await settled(context)
+    found: dict[str, JSON] = {}
+    for event in context.events:
+        start = event.data if event.operation == Operation.READ else event.before
+        assert found.get(event.id, start) == start
+        found[event.id] = event.data
+    assert dict(database.execute("SELECT id::text, to_json(t) FROM t")) == found
+
+
+def test_a_killed_backfill_goes_on_where_it_was(database: Database, tmp_path: Path) -> None:
+    """``kill -9`` of the command at any moment: each row is read once."""
+    database.execute("CREATE TABLE t (id int PRIMARY KEY)", "INSERT INTO t SELECT generate_series(1, 200)")
+    Pipeline.over(database.dsn, tmp_path)
+    command = [sys.executable, "-m", "orchestrator_core.cli", "postgres", "backfill", "--page", "7"]
+    for pages in (1, 3, 2):
+        with subprocess.Popen(command, cwd=tmp_path, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL) as killed:
+            assert killed.stderr is not None
+            for _ in range(pages + 1):  # the first line names the input
+                killed.stderr.readline()
+            killed.kill()
+    subprocess.run(command, cwd=tmp_path, check=True, capture_output=True)
+    assert [("read", 200, 200)] == database.execute(
+        "SELECT op, count(*), count(DISTINCT id) FROM orchestrator.outbox GROUP BY op"
+    )
 
 
 def test_backfill_needs_the_operation_that_it_makes() -> None:

@@ -11,8 +11,9 @@ from pathlib import Path
 from typing import Any
 
 import anyio
+import anyio.to_thread
 import pytest
-from servers import Database, Server
+from servers import Database, Server, until
 
 from orchestrator_core import ConfigurationError, Event, ProcessStatus, Reject, RetryLater, load_json
 from orchestrator_core.testing import FakeAttemptContext
@@ -124,6 +125,40 @@ async def test_a_deadlock_is_tried_again_at_once(database: Database) -> None:
             event = Event(location="x", operation="create", id="1", data={"first": first, "second": second})
             tasks.start_soon(process.run, event, FakeAttemptContext(delivery_id=f"delivery-{first}"))
     assert [(1, 2), (2, 2)] == database.execute("SELECT * FROM t ORDER BY id")
+
+
+@pytest.mark.anyio
+async def test_a_serialisation_failure_is_tried_again_at_once(database: Database) -> None:
+    """Deliveries that read what the others write all succeed, without a failure on the ledger."""
+    database.execute("CREATE TABLE t (n int)", "INSERT INTO t VALUES (0)")
+    dsn = f"{database.dsn} options='-c default_transaction_isolation=serializable'"
+    statement = "UPDATE t SET n = n + 1; SELECT pg_sleep(0.1)"
+    async with PostgresSql(dsn, statement=statement) as process, anyio.create_task_group() as tasks:
+        for number in range(3):
+            tasks.start_soon(process.run, EVENT, FakeAttemptContext(delivery_id=f"delivery-{number}"))
+    assert [(3,)] == database.execute("SELECT n FROM t")
+
+
+@pytest.mark.anyio
+async def test_a_session_that_ends_under_the_statement_is_no_failure(database: Database) -> None:
+    """What it had done is rolled back; the delivery is postponed, and its effect happens once."""
+    database.execute("CREATE TABLE t (v int)")
+    statement = "INSERT INTO t VALUES (1); SELECT pg_sleep(%(data.s)s)"
+    kill = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'orchestrator'"
+    asleep = "SELECT FROM pg_stat_activity WHERE wait_event = 'PgSleep'"
+    slow, quick = (Event(location="x", operation="create", id="1", data={"s": seconds}) for seconds in (60, 0))
+    async with PostgresSql(database.dsn, statement=statement) as process:
+        async with anyio.create_task_group() as tasks:
+
+            async def postponed() -> None:
+                with pytest.raises(RetryLater):
+                    await process.run(slow, FakeAttemptContext())
+
+            tasks.start_soon(postponed)
+            await anyio.to_thread.run_sync(until, lambda: [] != database.execute(asleep), "the statement")
+            database.execute(kill)
+        await process.run(quick, FakeAttemptContext(attempt=2))
+    assert [(1,)] == database.execute("SELECT count(*) FROM t")
 
 
 @pytest.mark.anyio
