@@ -18,6 +18,7 @@ from servers import Database, Server, until
 from orchestrator_core import ConfigurationError, Event, ProcessStatus, Reject, RetryLater, load_json
 from orchestrator_core.testing import FakeAttemptContext
 from orchestrator_postgres import PostgresSql
+from orchestrator_postgres._errors import MissingRightError
 
 EVENT = Event(
     location="public.reading",
@@ -239,6 +240,23 @@ async def test_cancellation_rolls_back(database: Database) -> None:
         assert [(0,)] == database.execute("SELECT count(*) FROM t")
         await process.run(Event(location="x", operation="create", id="1", data={"s": 0}), FakeAttemptContext(attempt=2))
     assert [(1,)] == database.execute("SELECT count(*) FROM t")
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("install", ["auto", "never"])
+async def test_a_role_that_may_not_create_the_table_is_told_what_to_run(database: Database, install: Any) -> None:
+    """The message ends with the SQL for somebody who may; after that the role needs no other right."""
+    database.execute("DROP ROLE IF EXISTS humble", "CREATE ROLE humble LOGIN")
+    async with PostgresSql(database.as_user("humble"), statement="SELECT 1 AS one", install=install) as process:
+        with pytest.raises(MissingRightError) as refused:
+            await process.check()
+        database.execute("CREATE SCHEMA orchestrator", str(refused.value).split("may:\n", 1)[1])
+        await process.check()
+        assert ProcessStatus(output=[{"one": 1}]) == await process.run(EVENT, FakeAttemptContext())
+        database.execute("REVOKE INSERT ON orchestrator.applied FROM humble")
+        with pytest.raises(MissingRightError, match="GRANT SELECT, INSERT, UPDATE, DELETE"):
+            await process.check()
+    database.execute("DROP OWNED BY humble", "DROP ROLE humble")
 
 
 @pytest.mark.anyio

@@ -119,12 +119,20 @@ class Applier:
             await run_setup(session, self.setup)
         statements = load("applied", self.schema)
         table = {"table": f"{quote(self.schema)}.applied"}
-        if (await session.execute(statements["exists"], table, what="looking for the table of deliveries"))[0][0]:
+        ((there, usable),) = await session.execute(
+            statements["exists"], table, what="looking for the table of deliveries"
+        )
+        if usable:
             return
+        remedy = f"run with a role that may:\n{by_hand(self.schema, session.user)}"
+        if there:
+            raise MissingRightError("the table of deliveries", f"{session.user} may not use it", remedy)
         if not self.may_install:
-            remedy = 'create it, or set install = "auto":\n' + ";\n".join(create_statements(self.schema)) + ";"
             raise MissingRightError("the table of deliveries", f"it is not in {session.where}", remedy)
-        await session.call(partial(_create, schema=self.schema), "creating the table of deliveries")
+        try:
+            await session.call(partial(_create, schema=self.schema), "creating the table of deliveries")
+        except MissingRightError as error:
+            raise MissingRightError(error.what, error.cause, remedy) from error
 
     def _transact(self, connection: Connection, event: Event, context: AttemptContext, milliseconds: int) -> JSON:
         """Run the transaction, again at once if it only lost against another one. Runs in a worker thread."""
@@ -164,6 +172,13 @@ def create_statements(schema: str) -> list[str]:
     """Return the SQL that creates the table of deliveries, in order."""
     statements = load("applied", schema)
     return [statements[name] for name in ("create_schema", "create_applied", "create_applied_at")]
+
+
+def by_hand(schema: str, role: str) -> str:
+    """Return the SQL that creates the table of deliveries and lets a role use it, for somebody else to run."""
+    statements = load("applied", schema)
+    grants = statements["grants"].replace("{role}", quote(role))
+    return ";\n".join([*create_statements(schema), grants]) + ";"
 
 
 def _create(connection: Connection, schema: str) -> None:

@@ -84,6 +84,11 @@ class Session:
         return self._where
 
     @property
+    def user(self) -> str:
+        """The role that it is connected as."""
+        return self._user
+
+    @property
     def connection(self) -> Connection:
         """The connection itself, for calls that do not block."""
         return self._connection

@@ -13,8 +13,15 @@ CREATE TABLE IF NOT EXISTS {schema}.applied (
 -- name: create_applied_at
 CREATE INDEX IF NOT EXISTS applied_at ON {schema}.applied (at)
 
+-- name: grants
+GRANT USAGE ON SCHEMA {schema} TO {role};
+GRANT SELECT, INSERT, UPDATE, DELETE ON {schema}.applied TO {role}
+
 -- name: exists
-SELECT to_regclass(%(table)s) IS NOT NULL
+-- Whether it is there, and whether this role may do all with it that it has to.
+SELECT a IS NOT NULL, has_table_privilege(a, 'SELECT') AND has_table_privilege(a, 'INSERT')
+                      AND has_table_privilege(a, 'UPDATE') AND has_table_privilege(a, 'DELETE')
+FROM to_regclass(%(table)s) AS a
 
 -- name: begin
 -- A statement whose client has gone is stopped, so that it does not hold up the next attempt (Postgres 14 and newer, on Linux).
