@@ -357,6 +357,18 @@ async def test_w35_halves_of_surrogate_pairs(text: str) -> None:
     await refused(request(f'{{"{text}":1}}'.encode()))
 
 
+@pytest.mark.parametrize(
+    "field", ["location", "operation", "id", "time", "hops", "uid", "traceparent", "\udc00"], ids=repr
+)
+async def test_w35_half_of_a_pair_where_a_field_is_read(field: str) -> None:
+    """The answer says what is wrong, and repeats nothing that it can't hold. Found by dice: it was a 500."""
+    fields = {"location": "l", "operation": "create", "id": "7", "trigger": "t", field: "\ud800"}
+    async with receiving(format="event") as (sender, context):
+        reply = await sender.post(fields)
+        assert (400, []) == (reply.status, context.events)
+        assert reply.json["error"]
+
+
 async def test_w35_whole_surrogate_pairs() -> None:
     """They are one character."""
     async with receiving() as (sender, context):

@@ -75,9 +75,14 @@ class Refusal(Exception):  # noqa: N818 (an answer rather than an error)
     """
 
     def __init__(self, status: int, said: str, reason: str = "", **headers: str) -> None:
-        self.answer = Answer.json(status, {"error": said}, **headers)
-        self.reason = reason or said
+        # It may repeat what the sender wrote, and JSON can write half of a character.
+        self.answer = Answer.json(status, {"error": _whole(said)}, **headers)
+        self.reason = _whole(reason or said)
         super().__init__(self.reason)
+
+
+def _whole(text: str) -> str:
+    return text.encode("utf-8", "backslashreplace").decode()
 
 
 def unauthorized(reason: str, scheme: str = "Signature") -> Refusal:
