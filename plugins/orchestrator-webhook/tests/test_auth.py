@@ -9,18 +9,20 @@ import itertools
 import json
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import anyio
+import anyio.lowlevel
 import pytest
 import standardwebhooks
 import svix
-from sending import SECRET, receiving, running_pipeline, signed
+from sending import SECRET, Sender, free_port, receiving, running_pipeline, signed
 from slack_sdk.signature import SignatureVerifier
 
-from orchestrator_core import MemoryJournal, Secret, SqliteJournal
+from orchestrator_core import Configuration, MemoryJournal, Orchestrator, Secret, SqliteJournal
 from orchestrator_core.testing import RecordingProcess, SimulatedClock
 from orchestrator_webhook import HmacSignature, WebhookConfigurationError, WebhookInput
 
@@ -389,3 +391,55 @@ async def test_w50_a_secret_is_changed_during_traffic() -> None:
             content = b'{"n":%d}' % next(numbers)
             requests.append((content, signed(content, f"msg_{content!r}".replace(".", ""), secret=secret)))
         assert {202} == set(await statuses(requests, secret=known))
+
+
+async def test_w50_a_secret_is_changed_by_reloads_of_a_running_pipeline(tmp_path: Path) -> None:
+    """A good sender is never told that it is not genuine, and each of its requests is an event, none is two."""
+    file, port = tmp_path / "pipeline.toml", free_port()
+
+    def write(*secrets: str) -> Path:
+        options = f'path = "/hook", auth = "standard", secret = {json.dumps(secrets)}, bind = "127.0.0.1:{port}"'
+        process = 'type = "command"\nafter = ["hooks"]\nexecution_context = { argv = ["true"] }'
+        text = (
+            f'version = 1\n[inputs.hooks]\ntype = "webhook"\noptions = {{ {options} }}\n[processes.done]\n{process}\n'
+        )
+        file.write_text(text, "utf-8")
+        return file
+
+    sent, statuses, known = 0, set[int](), [SECRET]
+
+    async def send_on() -> None:
+        nonlocal sent
+        while known:
+            content = b'{"n":%d}' % sent
+            headers = signed(content, f"msg_{sent}", secret=known[0])
+            status = 0
+            while status != 202:
+                with suppress(OSError):  # nobody is there for a moment: a sender comes again
+                    status = (await Sender(port).post(content, headers)).status
+                statuses.add(status)
+                await anyio.lowlevel.checkpoint()
+            sent += 1
+
+    async def goes_on(at_least: int) -> None:
+        while sent < at_least:  # noqa: ASYNC110 (nothing tells of it)
+            await anyio.sleep(0.001)
+
+    with anyio.fail_after(60):
+        async with Orchestrator.from_toml(write(SECRET)) as orchestrator, anyio.create_task_group() as tasks:
+            tasks.start_soon(orchestrator.run)
+            tasks.start_soon(send_on)
+            await goes_on(5)
+            await orchestrator.apply(Configuration.load(write(OTHER_SECRET, SECRET)))
+            await goes_on(sent + 5)
+            known[0] = OTHER_SECRET
+            await goes_on(sent + 5)
+            await orchestrator.apply(Configuration.load(write(OTHER_SECRET)))
+            await goes_on(sent + 5)
+            known.clear()
+            await anyio.wait_all_tasks_blocked()
+            orchestrator.stop()
+    assert statuses <= {0, 202, 503}
+    async with SqliteJournal.reader(tmp_path / ".orchestrator/journal.db") as journal:
+        found = [record.event.uid for record in await journal.events(limit=10_000)]
+    assert sorted(f"msg_{number}" for number in range(sent)) == sorted(found)
