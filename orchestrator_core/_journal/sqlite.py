@@ -31,7 +31,7 @@ from orchestrator_core._journal import _reading, _upkeep
 from orchestrator_core._journal._appending import Append, append
 from orchestrator_core._journal._claiming import claim
 from orchestrator_core._journal._commit import GroupCommit, Request
-from orchestrator_core._journal._file import RunnerLock, open_for_reading, open_for_writing, translated
+from orchestrator_core._journal._file import RunnerLock, identity, open_for_reading, open_for_writing, translated
 from orchestrator_core._journal._rows import Names
 from orchestrator_core._journal._session import Session
 from orchestrator_core._journal._settling import Settle, settle
@@ -131,6 +131,7 @@ class SqliteJournal(SqliteReader):
         self._commits = GroupCommit(self._transact)
         self._workers: set[str] = set()
         self._data_version = 0
+        self._file: tuple[int, int] | None = None
         self._has_news = False
         self._pruned_up_to = 0
         self._broken: JournalBrokenError | None = None
@@ -163,6 +164,7 @@ class SqliteJournal(SqliteReader):
                 self._connection.execute("PRAGMA wal_autocheckpoint = 0")  # that is the runner's work
             else:
                 self._run([Request(_expire_all)])
+            self._file = identity(self.path)
             self._data_version = self._read_data_version()
             on_failure.pop_all()
 
@@ -304,6 +306,8 @@ class SqliteJournal(SqliteReader):
         """Return a number that changes when another connection commits: https://sqlite.org/pragma.html#pragma_data_version."""
         if self._connection is None:
             return self._data_version
+        if identity(self.path) != self._file:
+            raise JournalBrokenError(f"{self.path} was removed or replaced while in use: put it back and start again")
         return int(self._connection.execute("PRAGMA data_version").fetchone()[0])
 
     async def _submit(self, step: Callable[..., T], **values: Any) -> T:  # noqa: ANN401 (the step's own)

@@ -8,7 +8,13 @@ from pathlib import Path
 
 import pytest
 
-from orchestrator_core import JournalError, JournalLockedError, JournalUnavailableError, SqliteJournal
+from orchestrator_core import (
+    JournalBrokenError,
+    JournalError,
+    JournalLockedError,
+    JournalUnavailableError,
+    SqliteJournal,
+)
 from orchestrator_core.testing._scenario import NOW, event, to
 
 pytestmark = pytest.mark.anyio
@@ -53,6 +59,18 @@ async def test_other_files_are_refused(tmp_path: Path, statement: str, message: 
     change(tmp_path / "journal.db", statement)
     with pytest.raises(JournalError, match=message):
         await SqliteJournal(tmp_path / "journal.db").__aenter__()
+
+
+@pytest.mark.parametrize("replaced", [False, True])
+async def test_a_file_that_is_taken_away_is_noticed(tmp_path: Path, replaced: bool) -> None:
+    """What is still accepted would be gone with the process. Catches: a run that goes on in a file without a name."""
+    path = tmp_path / "journal.db"
+    async with SqliteJournal(path) as journal:
+        path.rename(tmp_path / "aside.db")
+        if replaced:
+            path.touch()
+        with pytest.raises(JournalBrokenError, match="was removed or replaced while in use"):
+            await journal.changed()
 
 
 async def test_a_full_disk_takes_nothing_and_loses_nothing(tmp_path: Path) -> None:
