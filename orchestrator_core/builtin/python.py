@@ -146,7 +146,8 @@ class PythonFunction:
         try:
             dump_json(result)
         except EventError as error:
-            raise NotJsonError(f"{self.function} returned a {type(result).__name__} that is {error}") from error
+            kind = type(result).__name__
+            raise NotJsonError(f"{self.function} returned a {kind} that can't go downstream: {error}") from error
         return ProcessStatus(output=result)
 
 
