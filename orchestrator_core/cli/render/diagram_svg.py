@@ -29,7 +29,7 @@ rect { fill: #f5f7fa; stroke: #c3ccd5; } .input { fill: #e6f4f2; stroke: #2a9d8f
 """.strip()
 
 _HEIGHT, _GAP, _BETWEEN, _MARGIN = 48.0, 22.0, 84.0, 20.0
-_NAME, _CAPTION = 7.9, 6.4
+_NAME, _CAPTION = 7.9, 7.6
 """Generous widths of a character: the reader's font is not known here."""
 
 
