@@ -63,6 +63,26 @@ async def test_d92_start_that_was_not_heard(serve: Serve) -> None:
     assert 2 == sum("/start" in line for line in engine.asked)
 
 
+@pytest.mark.parametrize(("status", "error"), [(500, "mkdir /x: file exists"), (409, "id already in use")], ids=str)
+async def test_start_that_an_engine_was_killed_in(serve: Serve, status: int, error: str) -> None:
+    """What a killed engine has left half done keeps a container from starting, and is no failure of the job's.
+
+    Catches: a delivery that is a dead letter after a few restarts of its engine.
+    """
+    starts = iter([b""])
+    states = iter([container(Status="created", Running=False)])
+    script: Script = {
+        "DELETE": raw(b"", status=204),
+        "/create": answer({"Id": "c1"}, 201),
+        "/start": lambda: next(starts, answer({"message": error}, status)),
+        "/json": lambda: next(states, container(Status="created", Running=False, ExitCode=128, Error=error)),
+    }
+    with serve(script) as engine, pytest.raises(RetryLater, match=error) as caught:
+        await attempt(engine.host)
+    assert caught.value.interrupted
+    assert any(line.startswith("DELETE") for line in engine.asked)
+
+
 async def test_d92_log_that_is_cut_is_read_on(serve: Serve) -> None:
     """D92: a log that is cut is read on where it was. Catches: the beginning of a log taken for all of it."""
     context = FakeAttemptContext()

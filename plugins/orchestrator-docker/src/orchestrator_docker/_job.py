@@ -139,6 +139,8 @@ class Job:
             found = await self._inspect(container)
             if found.never_ran or found.error:
                 await self._patiently(partial(self._engine.remove, container))
+                if self._lost_contact:  # an engine that was killed has begun to start it, and does not get past that
+                    raise later(str(error)) from error
                 if error.is_its_own and (is_full(error.cause) or not found.error):
                     raise
                 raise ContainerStartError(spec.image, found.error or error.cause) from error
