@@ -124,7 +124,7 @@ class Applier:
         )
         if usable:
             return
-        remedy = f"run with a role that may:\n{by_hand(self.schema, session.user)}"
+        remedy = f"run with a role that may: {by_hand(self.schema, session.user)}"
         if there:
             raise MissingRightError("the table of deliveries", f"{session.user} may not use it", remedy)
         if not self.may_install:
@@ -175,10 +175,10 @@ def create_statements(schema: str) -> list[str]:
 
 
 def by_hand(schema: str, role: str) -> str:
-    """Return the SQL that creates the table of deliveries and lets a role use it, for somebody else to run."""
+    """Return the SQL that creates the table of deliveries and lets a role use it: on one line, to be copied."""
     statements = load("applied", schema)
     grants = statements["grants"].replace("{role}", quote(role))
-    return ";\n".join([*create_statements(schema), grants]) + ";"
+    return " ".join(f"{'; '.join([*create_statements(schema), grants])};".split())
 
 
 def _create(connection: Connection, schema: str) -> None:
