@@ -8,7 +8,7 @@ from typing import Any
 
 import psycopg
 import pytest
-from servers import Database, Server
+from servers import DEBIAN, Database, Server
 from watching import new_context, settled, watching
 
 from orchestrator_core import Event, Operation
@@ -282,6 +282,7 @@ async def test_p67_copy(database: Database) -> None:
 
 
 @pytest.mark.chaos
+@pytest.mark.parametrize("server", [DEBIAN], indirect=True)
 async def test_p67_a_million_rows_in_one_statement(database: Database, times: Callable[[str, int], int]) -> None:
     """P67: COPY and UPDATE of 1,000,000 rows (a tenth in CI) are each recorded, row by row and once."""
     rows = times("rows", 1_000_000)
