@@ -25,6 +25,8 @@ from slack_sdk.signature import SignatureVerifier
 from orchestrator_core import Configuration, MemoryJournal, Orchestrator, Secret, SqliteJournal
 from orchestrator_core.testing import RecordingProcess, SimulatedClock
 from orchestrator_webhook import HmacSignature, WebhookConfigurationError, WebhookInput
+from orchestrator_webhook._secrets import standard_key
+from orchestrator_webhook._signing import standard_headers
 
 pytestmark = pytest.mark.anyio
 
@@ -131,6 +133,17 @@ async def test_standard_webhooks_are_signed_by_other_libraries(library: Any) -> 
     signature = library(SECRET).sign("msg_1", now, BODY.decode())
     headers = {"webhook-id": "msg_1", "webhook-timestamp": str(int(now.timestamp())), "webhook-signature": signature}
     assert [202, 401] == await statuses([(BODY, headers), (BODY + b" ", headers)])
+
+
+async def test_standard_webhooks_are_signed_as_their_documentation_says() -> None:
+    """The published example, in its time; and what we would send is the same, to the last character."""
+    published = {
+        "webhook-id": "msg_p5jXN8AQM9LWM0D4loKWxJek",
+        "webhook-timestamp": "1614265330",
+        "webhook-signature": "v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE=",
+    }
+    assert [202] == await statuses([(BODY, published)], clock=SimulatedClock(1_614_265_330))
+    assert published == standard_headers([standard_key(Secret(SECRET))], published["webhook-id"], 1_614_265_330, BODY)
 
 
 @pytest.mark.parametrize("algorithm", ["sha256", "sha512", "sha1"])
