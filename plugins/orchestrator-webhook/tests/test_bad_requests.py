@@ -484,6 +484,23 @@ async def status_in_the_end(sender: Sender) -> int:
     return reply.status
 
 
+async def test_w46_a_defect_leaves_no_request_waiting() -> None:
+    """What nobody has foreseen ends the input, for its supervisor to start again; who waits is told to come again."""
+    context = FakeInputContext("hooks")
+    context.fail(RuntimeError("a defect"))
+    replies = []
+
+    async def post_and_wait() -> None:
+        async with receiving(context) as (sender, _):
+            replies.append(await sender.post({}))
+            await anyio.sleep_forever()
+
+    with pytest.raises(ExceptionGroup) as caught:
+        await post_and_wait()
+    assert caught.group_contains(RuntimeError, match="a defect")
+    assert [(503, "1")] == [(reply.status, reply.headers["retry-after"]) for reply in replies]
+
+
 async def test_w46_one_event_spoils_no_other() -> None:
     """Requests are stored together and judged one by one. Catches: an answer for the batch instead of the event."""
     context = FakeInputContext("hooks")
