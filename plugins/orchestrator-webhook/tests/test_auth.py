@@ -25,7 +25,6 @@ from slack_sdk.signature import SignatureVerifier
 from orchestrator_core import Configuration, MemoryJournal, Orchestrator, Secret, SqliteJournal
 from orchestrator_core.testing import RecordingProcess, SimulatedClock
 from orchestrator_webhook import HmacSignature, WebhookConfigurationError, WebhookInput
-from orchestrator_webhook._secrets import standard_key
 from orchestrator_webhook._signing import standard_headers
 
 pytestmark = pytest.mark.anyio
@@ -143,7 +142,7 @@ async def test_standard_webhooks_are_signed_as_their_documentation_says() -> Non
         "webhook-signature": "v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE=",
     }
     assert [202] == await statuses([(BODY, published)], clock=SimulatedClock(1_614_265_330))
-    assert published == standard_headers([standard_key(Secret(SECRET))], published["webhook-id"], 1_614_265_330, BODY)
+    assert published == standard_headers([Secret(SECRET)], published["webhook-id"], 1_614_265_330, BODY)
 
 
 @pytest.mark.parametrize("algorithm", ["sha256", "sha512", "sha1"])
