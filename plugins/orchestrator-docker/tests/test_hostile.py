@@ -230,10 +230,13 @@ async def test_d88_renamed_by_somebody(dockerd: Dockerd) -> None:
 
 
 async def test_d88_restarted_by_somebody(dockerd: Dockerd) -> None:
-    """D88: a restart ends the attempt like any other end from outside, and what was started again is removed."""
-    async with running("echo on; sleep 60") as came_to:
+    """D88: a restart ends the attempt like any other end from outside, and what was started again is removed.
+
+    If it is quicker than our look, the attempt goes on with the second run, and comes to what that comes to.
+    """
+    async with running("echo on; sleep 5") as came_to:
         await call(lambda: dockerd.client.restart(NAME, timeout=0))
-    assert "ended by SIG" in str(came_to[0])
+    assert came_to == [None] or "ended by SIG" in str(came_to[0])
     assert [] == dockerd.client.containers(all=True)
 
 

@@ -49,9 +49,7 @@ async def test_what_waits_is_reported_with_its_age(table: Database) -> None:
 async def test_a_lost_listener_is_reported(table: Database) -> None:
     """It is connected until its connection ends. Fails if only a listener that can't be connected is reported."""
     context = new_context()
-    listener = (
-        "FROM pg_stat_activity WHERE datname = current_database() AND query LIKE '%pg_notify%' AND state = 'idle'"
-    )
+    listener = "FROM pg_stat_activity WHERE datname = current_database() AND query LIKE 'LISTEN%' AND state = 'idle'"
     async with watching(PostgresInput(table.dsn), context):
         await settled(context)
         assert [1] == figures(context, "listener_connected")

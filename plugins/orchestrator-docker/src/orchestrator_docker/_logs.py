@@ -122,6 +122,10 @@ class Follower:
             await anyio.sleep(pause)
             await self.follow()
             pause = _AGAIN_SECONDS
+        if not self._is_garbled:
+            # A log that is followed may end without its last line, if that has no end of its own: moby/moby#43860.
+            self._position.resume()
+            await self._read("follow=0")
 
     async def _read_the_tail(self) -> None:
         """Read the last lines, some times where the answer is cut."""
