@@ -123,7 +123,7 @@ class Dispatcher:
             self._hosts = hosts
             try:
                 for station in tuple(self._stations.values()):
-                    await self._open(station)
+                    await self._open_first(station)
                 async with anyio.create_task_group() as tasks:
                     self._workers.start(tasks)
                     tasks.start_soon(self._keep_books)
@@ -265,6 +265,14 @@ class Dispatcher:
         if self._stations.get(station.name) is station:  # it may have been removed meanwhile
             station.is_open = True
             self._books.set()
+
+    async def _open_first(self, station: Station) -> None:
+        """Open a station before anything runs; what can't be opened ends the run, and says whose it is."""
+        try:
+            await self._open(station)
+        except Exception as error:
+            error.add_note(f'process "{station.name}" can\'t be opened')
+            raise
 
     async def _open_at_last(self, station: Station) -> None:
         """Open a station while the others work, trying again until it can be opened or was removed."""

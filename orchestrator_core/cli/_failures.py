@@ -93,6 +93,10 @@ def lines(error: BaseException, look: Look) -> Iterator[str]:
 
 
 def _text(error: BaseException) -> str:
+    return ": ".join([*getattr(error, "__notes__", ()), _message(error)])
+
+
+def _message(error: BaseException) -> str:
     if isinstance(error, OSError) and error.strerror:
         return f"{error.filename}: {error.strerror}" if error.filename else error.strerror
     return str(error) or type(error).__name__

@@ -194,6 +194,7 @@ def test_check_finds_what_is_out_of_reach(cli: CommandLine) -> None:
     done = cli("check", "--connect", *unreachable, **environ)
     assert done.code == 1
     assert r"unreachable  clean  ConnectionError: nobody\x1b[31m listens" in done.lines
+    assert done.err.splitlines()[-1].endswith("no problems, 1 unreachable")
     as_json = cli("check", "--connect", "--json", *unreachable, **environ)
     assert as_json.code == 1
     problems = {each["name"]: each["problem"] for each in as_json.objects[0]["connections"]}

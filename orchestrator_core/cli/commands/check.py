@@ -63,13 +63,20 @@ def _check_as_text(path: Path, overrides: Sequence[str], *, connect: bool) -> in
     _output.data(table(_COLUMNS, rows, look) if rows else [])
     if any(not each.durable for each in guarantees):
         _output.data(["", 'The journal is "memory:": what was accepted is lost with the process that runs it.'])
-    code = 0
+    code, answers = 0, list[Reached]()
+
+    def show(reached: Reached) -> None:
+        answers.append(reached)
+        _output.data([_reached_line(reached)])
+
     if connect:
         _output.data([""])
-        code = anyio.run(connect_all, configuration, lambda reached: _output.data([_reached_line(reached)]))
+        code = anyio.run(connect_all, configuration, show)
     inputs = count(len(configuration.inputs), "input")
     processes = count(len(configuration.processes), "process", "processes")
-    _output.message(f"{path}: {inputs}, {processes}, {verdict(configuration.warnings)}")
+    away = sum(reached.problem is not None for reached in answers)
+    unreachable = f", {away} unreachable" if away else ""
+    _output.message(f"{path}: {inputs}, {processes}, {verdict(configuration.warnings)}{unreachable}")
     return code
 
 

@@ -125,13 +125,17 @@ async def test_inputs_are_left_before_processes() -> None:
 
 
 async def test_a_process_that_can_not_be_entered_ends_the_run() -> None:
-    """Its error is the run's, and those entered before it are left. Catches: a run without one of its processes."""
+    """Its error is the run's and says whose it is, and those entered before it are left.
+
+    Catches: a run without one of its processes.
+    """
     good, bad = CarefulProcess("good"), CarefulProcess("bad", fails_to_open=True)
     orchestrator = single(good)
     orchestrator.add_process("bad", bad)
     orchestrator.add_link("in", "bad")
-    with pytest.raises(OSError, match="bad can't be opened"):
+    with pytest.raises(OSError, match="bad can't be opened") as caught:
         await finish(orchestrator)
+    assert ['process "bad" can\'t be opened'] == caught.value.__notes__
     assert ["good opens", "good closes", "good closed"] == good.diary
 
 
