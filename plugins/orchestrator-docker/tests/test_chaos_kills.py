@@ -71,4 +71,4 @@ def test_engine_killed_again_and_again(any_dockerd: Dockerd, tmp_path: Path, tim
             any_dockerd.start()
         assert 0 == pipeline.finish(600)
     assert_done(pipeline, count)
-    assert {0} == {each["failures"] for each in pipeline.deliveries()}
+    assert [] == [each for each in pipeline.deliveries() if each["failures"]]

@@ -122,8 +122,9 @@ class Follower:
             await anyio.sleep(pause)
             await self.follow()
             pause = _AGAIN_SECONDS
-        if not self._is_garbled:
-            # A log that is followed may end without its last line, if that has no end of its own: moby/moby#43860.
+        if not self._is_garbled and self._received <= _ROTATED:
+            # A log that is followed may end without its last line, if that has no end of its own: moby/moby#43860. Of
+            # a longer log the tail is read anyway, and the place up to which this one was read may be gone.
             self._position.resume()
             await self._read("follow=0")
 
