@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Iterable, Iterator, Mapping, Sequence
 from datetime import timedelta
 from itertools import compress
 from pathlib import Path
@@ -110,7 +110,7 @@ class Orchestrator:
         self._run: Run | None = None
         self._configuration: Configuration | None = None
         self._changing = anyio.Lock()
-        self._gathering = Gathering(self._append)
+        self._gathering = Gathering(self._append, self._spawn)
 
     @classmethod
     def from_toml(
@@ -301,13 +301,12 @@ class Orchestrator:
     async def accept(self, trigger: str, events: Sequence[Event], checkpoint: JSON) -> Sequence[Event]:
         """Accept the events of an input, and its checkpoint, in one step; see `InputContext.emit_many`."""
         entries = [self.route(trigger, event) for event in events]
-        if checkpoint is None:
-            return await self._gathering.append(entries)
-        return (await self._append(entries, (trigger, checkpoint))).events
+        return await self._gathering.append(entries, None if checkpoint is None else (trigger, checkpoint))
 
-    async def _append(
-        self, entries: Sequence[tuple[Event, Plan]], checkpoint: tuple[str, JSON] | None = None
-    ) -> Appended:
+    def _spawn(self, call: Callable[[Any], Coroutine[Any, Any, None]], value: Any) -> bool:  # noqa: ANN401 (the call's own)
+        return self._run is not None and self._run.spawn(call, value)
+
+    async def _append(self, entries: Sequence[tuple[Event, Plan]], checkpoint: tuple[str, JSON] | None) -> Appended:
         now = self._clock.time()
         if (run := self._run) is None:
             appended = await self._journal.append(entries, now=now, checkpoint=checkpoint)

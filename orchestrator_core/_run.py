@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from math import inf
 from random import Random
-from typing import Protocol, TypeAlias
+from typing import Any, Protocol, TypeAlias
 
 import anyio
 import attrs
@@ -162,6 +162,12 @@ class Run:
     @staticmethod
     async def _raise(error: JournalBrokenError) -> None:
         raise error
+
+    def spawn(self, call: Callable[[Any], Coroutine[Any, Any, None]], value: Any) -> bool:  # noqa: ANN401 (the call's own)
+        """Start a task that ends with the run; ``False`` before the run has begun and after its end."""
+        if self.is_started:
+            self._tasks.start_soon(call, value)
+        return self.is_started
 
     def add_process(self, name: str, process: Process, options: ProcessOptions) -> None:
         """Take up a process, and what was parked for it."""

@@ -72,11 +72,20 @@ async def test_everybody_is_given_their_own_event() -> None:
 
 
 async def test_a_failure_is_not_shared() -> None:
-    """Whoever led finds the error; the others try for themselves. Catches: one bad moment that refuses everybody."""
+    """What could not be appended together each appends for itself. Catches: one bad event that refuses everybody."""
     async with single(RecordingProcess(), journal=meddled(before=Calls(refuse="append"))) as orchestrator:
         emitter = Emitter(orchestrator)
         await emitter.all(10)
-    assert (1, 9) == (len(emitter.refused), len(emitter.accepted))
+    assert (0, 10) == (len(emitter.refused), len(emitter.accepted))
+
+
+async def test_who_emits_alone_finds_the_error_at_once() -> None:
+    """Catches: an event that is tried twice before anybody hears of it."""
+    calls = Calls(refuse="append")
+    async with single(RecordingProcess(), journal=meddled(before=calls)) as orchestrator:
+        emitter = Emitter(orchestrator)
+        await emitter.all(1)
+    assert (["0"], 1) == (emitter.refused, calls.made["append"])
 
 
 async def test_a_cancelled_leader_takes_nobody_along() -> None:
