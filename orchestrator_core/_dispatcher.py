@@ -132,11 +132,12 @@ class Dispatcher:
                     task_status.started()
             finally:
                 self._hosts = None
+                self._workers.end()
                 try:
                     with anyio.move_on_after(_HAND_BACK_SECONDS, shield=True) as scope:
                         await self._hand_back_everything()
                     if scope.cancelled_caught:
-                        lost = len(self._settling)
+                        lost = sum(each.seconds is not None for each in self._settling)
                         _LOG.warning("outcomes that the journal did not take: %d; the next run does them again", lost)
                 finally:  # the components wait for this, and nothing can cancel them
                     self.dismiss()
@@ -146,7 +147,7 @@ class Dispatcher:
     async def drain(self, grace: float) -> None:
         """Start nothing more; let what runs finish for so many seconds, then cut it off; settle all of it.
 
-        Who waits for a journal that is away gives up a little after that; the last try is `run`'s.
+        If the journal is away then, it gives up after a little; the last try is `run`'s.
         """
         self._is_draining = True
         for station in self._stations.values():
@@ -162,8 +163,10 @@ class Dispatcher:
         await self._clock.sleep(grace)
         for worker in self._workers.busy:
             worker.cut_off("stop")
-        await self._clock.sleep(_HAND_BACK_SECONDS)
-        scope.cancel()
+        while True:
+            await self._clock.sleep(_HAND_BACK_SECONDS)
+            if self._outage.is_on:
+                scope.cancel()
 
     @property
     def is_quiet(self) -> bool:
@@ -338,6 +341,8 @@ class Dispatcher:
                 self._tell_change()
             elif station.backlog:
                 self._books.set()  # there was no slot to look with while they were held
+        if not claims and self.is_quiet:
+            self._tell_change()
         if claims:
             self._workers.wake()
         return got

@@ -27,15 +27,41 @@ class Append(Protocol):
     def __call__(self, entries: Entries, checkpoint: Checkpoint | None, /) -> Awaitable[Appended]: ...
 
 
-class _Group:
-    """What goes into one append, and what came of it."""
+class _Part:
+    """One caller's events in a group."""
 
-    def __init__(self, entries: Entries = (), checkpoint: Checkpoint | None = None) -> None:
-        self.entries = list(entries)
+    def __init__(self, entries: Entries) -> None:
+        self.entries = entries
+        self.first = 0
+
+
+class _Group:
+    """What goes into one append, and what came of it. Until it is closed, callers join it and may leave it again."""
+
+    def __init__(self, part: _Part, checkpoint: Checkpoint | None = None) -> None:
+        self.parts = [part]
         self.checkpoint = checkpoint
+        self.is_closed = False
         self.appended: Appended | None = None
         self.error: Exception | None = None
         self.through = anyio.Event()
+
+    def close(self) -> Entries:
+        """Let nobody join or leave any more; return the events of all."""
+        self.is_closed = True
+        entries: list[tuple[Event, Plan]] = []
+        for part in self.parts:
+            part.first = len(entries)
+            entries += part.entries
+        return entries
+
+    def result(self, part: _Part) -> Sequence[Event]:
+        """Return one caller's events as the journal has them, or raise what was in the way."""
+        if self.error is not None:
+            raise self.error
+        if self.appended is None:
+            raise JournalUnavailableError("the run has ended meanwhile")
+        return self.appended.events[part.first : part.first + len(part.entries)]
 
 
 class Gathering:
@@ -60,43 +86,43 @@ class Gathering:
     async def append(self, entries: Entries, checkpoint: Checkpoint | None = None) -> Sequence[Event]:
         """Take events into the journal; return them as it has them."""
         await anyio.lowlevel.checkpoint_if_cancelled()  # who is cancelled already must not leave events behind
+        part = _Part(entries)
         if checkpoint is None and len(entries) < _MANY:
-            group, first = self._open, 0
+            group = self._open
             if group is None:
-                group = self._open = _Group(entries)
-                await self._see_through(group)
+                group = self._open = _Group(part)
+                await self._see_through(group, part)
             else:
-                first = len(group.entries)
-                group.entries += entries
-                await group.through.wait()
-            if group.appended is not None:
-                return group.appended.events[first : first + len(entries)]
-            if len(group.entries) == len(entries):
-                return self._events(group)
-        group = _Group(entries, checkpoint)
-        await self._see_through(group)
-        return self._events(group)
+                group.parts.append(part)
+                await self._wait(group, part)
+            if group.appended is not None or len(group.parts) == 1:
+                return group.result(part)
+        group = _Group(part, checkpoint)
+        await self._see_through(group, part)
+        return group.result(part)
 
-    @staticmethod
-    def _events(group: _Group) -> Sequence[Event]:
-        if group.error is not None:
-            raise group.error
-        if group.appended is None:
-            raise JournalUnavailableError("the run has ended meanwhile")
-        return group.appended.events
-
-    async def _see_through(self, group: _Group) -> None:
+    async def _see_through(self, group: _Group, part: _Part) -> None:
         if self._spawn(self._carry, group):
-            await group.through.wait()
+            await self._wait(group, part)
         else:
             await self._carry(group)
+
+    async def _wait(self, group: _Group, part: _Part) -> None:
+        try:
+            await group.through.wait()
+        except anyio.get_cancelled_exc_class():
+            if not group.is_closed:
+                group.parts.remove(part)
+            raise
 
     async def _carry(self, group: _Group) -> None:
         try:
             if self._open is group:
                 await anyio.lowlevel.checkpoint()
                 self._open = None
-            group.appended = await self._append(group.entries, group.checkpoint)
+            entries = group.close()
+            if group.parts:
+                group.appended = await self._append(entries, group.checkpoint)
         # The border between a task and those who wait for it: what it raises is theirs.
         except Exception as error:  # noqa: BLE001
             group.error = error

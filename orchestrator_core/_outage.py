@@ -25,6 +25,11 @@ class Outage:
         self._since: float | None = None
         self._told_at = 0.0
 
+    @property
+    def is_on(self) -> bool:
+        """Whether the last try has failed."""
+        return self._since is not None
+
     async def wait(self, error: JournalUnavailableError) -> None:
         """Wait for a moment, after a try that failed."""
         now = self._clock.monotonic()

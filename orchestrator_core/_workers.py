@@ -111,6 +111,10 @@ class Workers:
         """Run workers in a task group from now on; they are started as they are needed."""
         self._tasks = tasks
 
+    def end(self) -> None:
+        """Start no worker any more; what is still handed over is taken up by the next run."""
+        self._tasks = None
+
     @property
     def busy(self) -> list[Worker]:
         """The workers that run an attempt."""

@@ -102,11 +102,8 @@ class _Routing:
             flags.append(accepted := seq in self._fresh)
             events.append(event if accepted else self._first(event))
             if accepted:
-                handed_over = len(self._claims)
                 for index, step in enumerate(plan.steps):
                     self._add(seq * STEPS_PER_EVENT + index, event, plan, step)
-                if len(self._claims) - handed_over < len(plan.steps):
-                    self._session.remember(seq, event, len(event.to_json()))
             seq += 1
         return Appended(events, flags, self._claims, frozenset(self._left))
 

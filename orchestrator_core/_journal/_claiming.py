@@ -36,11 +36,8 @@ def take(session: Session, owner: int, rows: Sequence[int]) -> list[Claim]:
     if not rows:
         return []
     session.change_rows("take", [(row, owner) for row in rows])
-    events = session.events({event_of(row) for row in rows})
-    claims = {
-        fields[0]: claim_of(session.names, fields, session.plan(fields[9]), events[event_of(fields[0])])
-        for fields in session.read_rows("load_claims", [(row,) for row in rows])
-    }
+    loaded = {fields[0]: fields for fields in session.read_rows("load_claims", [(row,) for row in rows])}
+    claims = {row: claim_of(session.names, fields, session.plan(fields[9])) for row, fields in loaded.items()}
     _add_outputs(session, claims.items())
     return [claims[row] for row in rows]
 

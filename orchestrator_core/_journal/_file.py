@@ -65,11 +65,17 @@ def open_for_reading(path: Path) -> tuple[sqlite3.Connection, Names]:
 
 
 def identity(path: Path) -> tuple[int, int] | None:
-    """Return what tells a file from another one of its name; ``None`` if there is none."""
+    """Return what tells a file from another one of its name; ``None`` if there is none.
+
+    Raises:
+        JournalUnavailableError: it can't be looked at.
+    """
     try:
         found = path.stat()
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return None
+    except OSError as error:
+        raise JournalUnavailableError(f"{path}: {error.strerror}") from error
     return found.st_dev, found.st_ino
 
 

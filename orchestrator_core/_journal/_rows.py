@@ -58,9 +58,10 @@ class Names:
         return int(seq) << 10 | int(step)
 
 
-def claim_of(names: Names, fields: Sequence[Any], plan: Plan, event: Event) -> Claim:
+def claim_of(names: Names, fields: Sequence[Any], plan: Plan) -> Claim:
     """Make a claim of one entry of the statement ``load_claims``."""
-    row, process, attempt, failures, interruptions, interrupted, due_at, reason, accepted_at, _ = fields
+    row, process, attempt, failures, interruptions, interrupted, due_at, reason, accepted_at, _, body = fields
+    event = Event.from_json(body)
     return Claim(
         Delivery(
             id=names.text(row),

@@ -4,21 +4,15 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from collections.abc import Set as AbstractSet
 from sqlite3 import Connection
 from typing import Any
 
-from orchestrator_core._event import Event
 from orchestrator_core._journal._rows import HELD, STATE, STEPS_PER_EVENT, Names
 from orchestrator_core._journal._statements import execute_rows, load
 from orchestrator_core._json import load_json
 from orchestrator_core._plan import Plan, Upstream
 
 _SQL = load("ledger.sql")
-
-_RECENT = 2_048
-_SMALL = 4_096
-"""Up to so many characters an event is worth remembering; with `_RECENT` that makes a few MiB."""
 
 
 class Session:
@@ -30,14 +24,12 @@ class Session:
         self._plan_ids: dict[Plan, int] = {}
         self._plans: dict[int, Plan] = {}
         self._owners: dict[str, int] = {}
-        self._recent: dict[int, Event] = {}
 
     def forget(self) -> None:
         """Drop what was learnt inside a transaction that was rolled back."""
         self._plan_ids.clear()
         self._plans.clear()
         self._owners.clear()
-        self._recent.clear()
 
     def value(self, statement: str, values: Sequence[Any] | Mapping[str, Any] = ()) -> Any:  # noqa: ANN401 (a column)
         """Run a statement and return the first column of its first row, ``None`` without one."""
@@ -81,21 +73,6 @@ class Session:
         if plan is None:
             plan = self._plans[number] = Plan.from_json(self.value("load_plan", (number,)))
         return plan
-
-    def remember(self, seq: int, event: Event, size: int) -> None:
-        """Keep an event at hand that was just written or read: its deliveries are likely to be claimed soon."""
-        if size <= _SMALL:
-            self._recent[seq] = event
-            if len(self._recent) > _RECENT:
-                del self._recent[next(iter(self._recent))]
-
-    def events(self, seqs: AbstractSet[int]) -> Mapping[int, Event]:
-        """Return events by their numbers."""
-        found = {seq: self._recent[seq] for seq in seqs & self._recent.keys()}
-        for seq, body in self.read_rows("load_events", [(seq,) for seq in seqs - found.keys()]):
-            found[seq] = event = Event.from_json(body)
-            self.remember(seq, event, len(body))
-        return found
 
     def owner(self, worker: str) -> int:
         """Return the number of a worker, 0 if it is not registered any more."""

@@ -132,13 +132,10 @@ FROM given WHERE deliveries.id = given.id AND deliveries.state = 1
 -- name: load_claims
 WITH given (id) AS (VALUES {rows})
 SELECT json_group_array(json_array(
-    d.id, d.process, d.attempt, d.failures, d.interruptions, d.interrupted, d.due_at, d.reason, e.accepted_at, e.plan
+    d.id, d.process, d.attempt, d.failures, d.interruptions, d.interrupted, d.due_at, d.reason,
+    e.accepted_at, e.plan, e.body
 ))
 FROM given JOIN deliveries AS d ON d.id = given.id JOIN events AS e ON e.seq = d.id / 1024
-
--- name: load_events
-WITH given (seq) AS (VALUES {rows})
-SELECT json_group_array(json_array(e.seq, e.body)) FROM given JOIN events AS e ON e.seq = given.seq
 
 -- name: add_worker
 INSERT INTO workers (name, expires) VALUES (?, ?)

@@ -46,7 +46,7 @@ class SqliteReader:
     """Reads a journal's file beside whoever runs on it; can change nothing."""
 
     def __init__(self, path: str | Path) -> None:
-        self.path = Path(path)
+        self.path = Path(path).absolute()  # a program may change its folder meanwhile
         self._reads: sqlite3.Connection | None = None
         self._read_names = Names("")
         self._one_read = anyio.CapacityLimiter(1)

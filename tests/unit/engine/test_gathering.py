@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Callable, Coroutine, Sequence
+from typing import Any
 
 import anyio
 import attrs
 import pytest
 from anyio import wait_all_tasks_blocked
 
-from orchestrator_core import Event, JournalUnavailableError, MemoryJournal, Orchestrator
+from orchestrator_core import Appended, Event, JournalUnavailableError, MemoryJournal, Orchestrator, Plan
+from orchestrator_core._gathering import Entries, Gathering
 from orchestrator_core.testing import RecordingProcess
 from tests.unit.engine.journals import Hold, meddled
 from tests.unit.engine.pipelines import PATIENCE, event, single
@@ -52,6 +55,34 @@ class Calls:
             raise JournalUnavailableError("busy")
 
 
+class Held:
+    """A gathering whose appends wait until the test lets them go.
+
+    Attributes:
+        gathering: the gathering.
+        appended: the ids of the events that were appended.
+    """
+
+    def __init__(self) -> None:
+        self.gathering = Gathering(self._append, self._spawn)
+        self.appended: list[str] = []
+        self._waiting: list[Coroutine[Any, Any, None]] = []
+
+    async def let_go(self) -> None:
+        """Do what was asked for so far."""
+        while self._waiting:
+            await self._waiting.pop(0)
+
+    def _spawn(self, call: Callable[[Any], Coroutine[Any, Any, None]], value: Any) -> bool:
+        self._waiting.append(call(value))
+        return True
+
+    async def _append(self, entries: Entries, checkpoint: object) -> Appended:
+        events = [event for event, _ in entries]
+        self.appended += [each.id for each in events]
+        return Appended(events, [True] * len(events))
+
+
 async def test_one_append_serves_all_who_emit_at_one_time() -> None:
     """Catches: an append, and so a trip to the disk's thread, for each event."""
     calls = Calls()
@@ -61,14 +92,41 @@ async def test_one_append_serves_all_who_emit_at_one_time() -> None:
     assert 1 == calls.made["append"]
 
 
-async def test_everybody_is_given_their_own_event() -> None:
-    """Catches: an answer that is somebody else's."""
-    async with single(RecordingProcess()) as orchestrator:
-        emitter = Emitter(orchestrator)
-        await emitter.all(10)
-    assert {str(number): str(number) for number in range(10)} == {
-        key: each.id for key, each in emitter.accepted.items()
+async def test_everybody_is_given_their_own_events() -> None:
+    """However many each has. Catches: an answer that is somebody else's."""
+    given: dict[int, Sequence[Event]] = {}
+    held = Held()
+
+    async def emit(count: int) -> None:
+        entries = [(event(f"{count}.{number}"), Plan()) for number in range(count)]
+        given[count] = await held.gathering.append(entries)
+
+    async with anyio.create_task_group() as tasks:
+        for count in (1, 2, 3):
+            tasks.start_soon(emit, count)
+        await wait_all_tasks_blocked()
+        await held.let_go()
+    assert {count: [f"{count}.{n}" for n in range(count)] for count in (1, 2, 3)} == {
+        count: [each.id for each in events] for count, events in given.items()
     }
+
+
+async def test_who_leaves_before_the_append_takes_their_event_along() -> None:
+    """Catches: an event that is accepted although nobody is told, and comes again."""
+    held, leaving = Held(), anyio.CancelScope()
+
+    async def leave() -> None:
+        with leaving:
+            await held.gathering.append([(event("left"), Plan())])
+
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(leave)
+        tasks.start_soon(held.gathering.append, [(event("stayed"), Plan())])
+        await wait_all_tasks_blocked()
+        leaving.cancel()
+        await wait_all_tasks_blocked()
+        await held.let_go()
+    assert ["stayed"] == held.appended
 
 
 async def test_a_failure_is_not_shared() -> None:
