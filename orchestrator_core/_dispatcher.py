@@ -130,9 +130,12 @@ class Dispatcher:
                     tasks.start_soon(self._keep_time)
                     tasks.start_soon(self._watch_journal)
                     task_status.started()
+                    try:
+                        await anyio.sleep_forever()
+                    finally:  # before the group is closed to new tasks: an append may be about to hand something over
+                        self._workers.end()
             finally:
                 self._hosts = None
-                self._workers.end()
                 try:
                     with anyio.move_on_after(_HAND_BACK_SECONDS, shield=True) as scope:
                         await self._hand_back_everything()

@@ -11,6 +11,7 @@ from typing import Any, Protocol, TypeAlias
 
 import anyio
 import attrs
+from anyio.abc import TaskGroup
 
 from orchestrator_core._announcer import Announcer
 from orchestrator_core._clock import Clock
@@ -100,6 +101,7 @@ class Run:
         self._tasks = anyio.create_task_group()
         self._looked_at = -inf
         self._is_broken = False
+        self._is_ending = False
         self.is_started = False
         self.parked = 0
         self.worker = f"{rng.getrandbits(128):032x}"
@@ -124,28 +126,34 @@ class Run:
         await self._journal.reap(now=now)
         try:
             async with self._tasks as tasks:
-                self.is_started = True  # from here on, nodes are added and removed through this object
-                self._processes = frozenset(processes)
-                for name, (component, operations) in inputs.items():
-                    self.supervisor.add(name, component, operations)
-                for name, (process, options) in processes.items():
-                    self.dispatcher.add(name, process, options)
-                await self._park()
-                self._lease.start()
-                await tasks.start(self.dispatcher.run)
-                await tasks.start(self.supervisor.run)
-                self._working.set()
-                tasks.start_soon(self._keep_house)
-                if self._until_idle:
-                    tasks.start_soon(self._stop_when_idle)
-                await self._stopping.wait()
-                await self.supervisor.stop()
-                await self.dispatcher.drain(self._grace)
-                tasks.cancel_scope.cancel()
+                try:
+                    await self._work(tasks, inputs, processes)
+                finally:
+                    self._is_ending = True
         finally:
             self._stopping.set()
             self._working.set()
             self._lease.stop()
+
+    async def _work(self, tasks: TaskGroup, inputs: Inputs, processes: Processes) -> None:
+        self.is_started = True  # from here on, nodes are added and removed through this object
+        self._processes = frozenset(processes)
+        for name, (component, operations) in inputs.items():
+            self.supervisor.add(name, component, operations)
+        for name, (process, options) in processes.items():
+            self.dispatcher.add(name, process, options)
+        await self._park()
+        self._lease.start()
+        await tasks.start(self.dispatcher.run)
+        await tasks.start(self.supervisor.run)
+        self._working.set()
+        tasks.start_soon(self._keep_house)
+        if self._until_idle:
+            tasks.start_soon(self._stop_when_idle)
+        await self._stopping.wait()
+        await self.supervisor.stop()
+        await self.dispatcher.drain(self._grace)
+        tasks.cancel_scope.cancel()
 
     def stop(self) -> None:
         """Drain; called once more, cut off what runs."""
@@ -164,10 +172,11 @@ class Run:
         raise error
 
     def spawn(self, call: Callable[[Any], Coroutine[Any, Any, None]], value: Any) -> bool:  # noqa: ANN401 (the call's own)
-        """Start a task that ends with the run; ``False`` before the run has begun and after its end."""
-        if self.is_started:
-            self._tasks.start_soon(call, value)
-        return self.is_started
+        """Start a task that ends with the run; ``False`` before the run has begun, and from its end on."""
+        if not self.is_started or self._is_ending:
+            return False
+        self._tasks.start_soon(call, value)
+        return True
 
     def add_process(self, name: str, process: Process, options: ProcessOptions) -> None:
         """Take up a process, and what was parked for it."""

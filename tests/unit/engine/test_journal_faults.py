@@ -7,6 +7,7 @@ from typing import Any
 
 import anyio
 import pytest
+from anyio import wait_all_tasks_blocked
 
 from orchestrator_core import (
     AttemptContext,
@@ -215,6 +216,7 @@ def _adding(orchestrator: Orchestrator, outage: Outage) -> Any:
 def _waking(orchestrator: Orchestrator, outage: Outage) -> Any:
     async def wake(context: InputContext) -> None:
         await context.emit(event("1"))
+        await wait_all_tasks_blocked()  # what is settled meanwhile brings its claims along
         outage.is_on = True
         orchestrator.add_process("more", RecordingProcess())
         orchestrator.add_link("in", "more")
