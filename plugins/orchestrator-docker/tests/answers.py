@@ -19,6 +19,14 @@ Answer = bytes
 Script = Mapping[str, Answer | Callable[[], Answer]]
 """What an engine answers, by what the request's first line holds; the first that fits counts."""
 
+LABELS = {
+    "orchestrator-engine.delivery": "delivery-1",
+    "orchestrator-engine.attempt": "1",
+    "orchestrator-engine.process": "process",
+    "orchestrator-engine.deadline": "4102444800.0",
+}
+"""What the delivery's container says of its owner."""
+
 VERSION = {"ApiVersion": "1.41", "MinAPIVersion": "1.12", "Version": "20.10.24", "Os": "linux", "Arch": "amd64"}
 
 
@@ -40,14 +48,9 @@ def chunked(*lines: bytes) -> Answer:
     return raw(b"".join([*chunks, b"0\r\n\r\n"]), "Transfer-Encoding: chunked")
 
 
-def container(**state: Any) -> Answer:
+def container(*, deadline: float = 4_102_444_800.0, **state: Any) -> Answer:
     """Return what `inspect` says of the delivery's container."""
-    labels = {
-        "orchestrator-engine.delivery": "delivery-1",
-        "orchestrator-engine.attempt": "1",
-        "orchestrator-engine.process": "process",
-        "orchestrator-engine.deadline": "4102444800.0",
-    }
+    labels = {**LABELS, "orchestrator-engine.deadline": str(deadline)}
     known = {"Status": "running", "Running": True, "ExitCode": 0, "FinishedAt": "0001-01-01T00:00:00Z", **state}
     return answer({"Id": "c1", "Name": "/orchestrator-delivery-1", "Config": {"Labels": labels}, "State": known})
 

@@ -34,8 +34,8 @@ async def test_d95_time_out_by_any_clock(serve: Serve, finished_at: str) -> None
         return raw(b"", status=204)
 
     def inspect() -> Answer:
-        over = {"Status": "exited", "Running": False, "ExitCode": 137, "FinishedAt": finished_at}
-        return container(**(over if is_killed else {}))
+        over = container(Status="exited", Running=False, ExitCode=137, FinishedAt=finished_at)
+        return over if is_killed else container()
 
     script: Script = {
         "/create": answer({"Id": "c1"}, 201),

@@ -1,4 +1,4 @@
-"""Script that are lost, cut or can't be read: nothing is done twice for it, and nothing is taken for what it is not."""
+"""Answers that are lost, cut or can't be read: nothing is done twice for it, or taken for what it is not."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 
 import anyio
 import pytest
-from answers import Answer, Script, Serve, answer, container, ended, log, raw
+from answers import LABELS, Answer, Script, Serve, answer, container, ended, log, raw
 from engines import IMAGE
 
 from orchestrator_core import (
@@ -21,7 +21,7 @@ from orchestrator_core import (
     RetryLater,
 )
 from orchestrator_core.testing import FakeAttemptContext
-from orchestrator_docker import DockerProcess
+from orchestrator_docker import ContainerOutputError, DockerProcess
 from orchestrator_docker._engine import Engine
 from orchestrator_docker._logs import Follower
 
@@ -99,13 +99,34 @@ async def test_d92_log_that_is_cut_is_read_on(serve: Serve) -> None:
         pytest.param(raw(struct.pack(">B3xL", 1, 0xFFFFFFFF)), id="D84 a frame of 4 GiB"),
         pytest.param(raw(struct.pack(">B3xL", 9, 4)), id="D84 an unknown stream"),
         pytest.param(raw(b"", "Upgrade: tcp", "Connection: Upgrade", status=101), id="101 that nobody asked for"),
+        pytest.param(answer({"message": "No such container"}, 404), id="404"),
     ],
 )
 async def test_d84_d92_log_that_cannot_be_read(serve: Serve, said: Answer) -> None:
-    """D84, D92: without its log a container has no output, which is no failure; nobody takes another line for it."""
-    with serve(ended(said)) as engine, pytest.raises(RetryLater, match="could not be read") as caught:
+    """D84, D92: a container whose log is nonsense has no output, which is a failure; nobody takes another line for it.
+
+    Catches: a delivery that is postponed for ever, as the log is the same nonsense each time.
+    """
+    with serve(ended(said)) as engine, pytest.raises(ContainerOutputError, match="could not be read"):
         await attempt(engine.host, output="last_line")
-    assert caught.value.interrupted
+
+
+async def test_log_that_the_engine_cannot_read_on(serve: Serve) -> None:
+    """A log with a broken line, as a full disk leaves it, is a failure that repeats what the engine says of it."""
+    words = b"Error grabbing logs: invalid character 'x'\n\n"
+    said = raw(struct.pack(">B3xL", 3, len(words)) + words)
+    with serve(ended(said)) as engine, pytest.raises(ContainerOutputError, match="grabbing logs: invalid character"):
+        await attempt(engine.host, output="last_line")
+
+
+@pytest.mark.parametrize("anyio_backend", ["asyncio"])
+async def test_log_that_is_cut_is_not_asked_for_for_ever(serve: Serve) -> None:
+    """A log that is still cut long after the attempt's deadline is a failure."""
+    script = {**ended(log(b"1", is_cut=True)), "/json": container(deadline=1.0, Status="exited", Running=False)}
+    with serve(script) as engine:
+        async with DockerProcess(image=IMAGE, host=engine.host, output="last_line") as process:
+            with pytest.raises(ContainerOutputError, match="after the attempt's deadline"):
+                await process.reconcile(EVENT, FakeAttemptContext())
 
 
 @pytest.mark.parametrize(
@@ -136,6 +157,7 @@ async def test_d84_log_is_not_what_decides(serve: Serve) -> None:
     assert ["… the rest of the log could not be read …"] == context.lines
 
 
+@pytest.mark.parametrize("anyio_backend", ["asyncio"])
 async def test_d92_container_that_is_to_be_harvested_stays(serve: Serve) -> None:
     """D92: a container whose output could not be read stays for the next attempt, also when that has begun.
 
@@ -156,10 +178,12 @@ async def test_d92_container_that_is_to_be_harvested_stays(serve: Serve) -> None
                 )
             ]
 
-    with serve({**ended(raw(b"nonsense")), "/containers/json": answer([])}) as engine:
+    listed = answer([{"Id": "c1", "Names": ["/orchestrator-delivery-1"], "Labels": LABELS, "State": "exited"}])
+    with serve({"/containers/json": listed, **ended(log(b"1", is_cut=True))}) as engine:
         process = DockerProcess(image=IMAGE, host=engine.host, output="last_line")
-        process.attach("job", NextOneRuns())
+        process.attach("process", NextOneRuns())
         async with process:
-            with pytest.raises(RetryLater, match="could not be read"):
+            with pytest.raises(RetryLater, match="could not be read") as caught:
                 await process.run(EVENT, FakeAttemptContext())
+    assert caught.value.interrupted
     assert [] == [line for line in engine.asked if line.startswith("DELETE")]

@@ -18,6 +18,9 @@ from orchestrator_docker._errors import EngineError
 
 STDOUT, STDERR = 1, 2
 
+# On this stream the engine says why it can't read a log any further.
+_TROUBLE = 3
+
 LONGEST_LINE = 16 * 1024
 LONGEST_OUTPUT = 1024 * 1024
 
@@ -37,20 +40,23 @@ class Frames:
         """Yield the frames that are complete with these bytes: their stream and content.
 
         Raises:
-            EngineError: this is no log.
+            EngineError: this is no log, or the engine can't read it any further.
         """
         self._buffer += data
         begin = 0
         while len(self._buffer) - begin >= _HEAD.size:
             stream, length = _HEAD.unpack_from(self._buffer, begin)
-            if stream not in {0, STDOUT, STDERR} or length > _LONGEST_FRAME:
+            if stream not in {0, STDOUT, STDERR, _TROUBLE} or length > _LONGEST_FRAME:
                 raise EngineError(
                     "reading the container's log", None, f"a frame of stream {stream} and {length:,} bytes"
                 )
             end = begin + _HEAD.size + length
             if len(self._buffer) < end:
                 break
-            yield stream, bytes(self._buffer[begin + _HEAD.size : end])
+            content = bytes(self._buffer[begin + _HEAD.size : end])
+            if stream == _TROUBLE:
+                raise EngineError("reading the container's log", None, shown(content.strip()))
+            yield stream, content
             begin = end
         del self._buffer[:begin]
 

@@ -16,6 +16,7 @@ from orchestrator_docker._containers import Container
 from orchestrator_docker._engine import Engine
 from orchestrator_docker._errors import (
     ContainerLostError,
+    ContainerOutputError,
     ContainerStartError,
     DockerError,
     EngineError,
@@ -42,6 +43,7 @@ LOOK_SECONDS = 10.0
 """How often a running container is looked at, whatever its log says."""
 
 _LOG_SECONDS = 5.0
+_UNREAD_SECONDS = 300.0
 _KILL_SECONDS = 30.0
 _CREATE_TIMES = 20
 _APART = 1.0
@@ -201,8 +203,17 @@ class Job:
             was_told_to_end=self._was_told_to_end,
         )
         if self._options.output == "last_line" and not follower.is_at_end:
-            raise later("the end of the container's log, which is its output, could not be read")
+            raise self._unread(follower.trouble)
         return await read_output(self._options.output, follower.stdout, partial(self._read_file, ended.id), OUTPUT_FILE)
+
+    def _unread(self, trouble: str) -> Exception:
+        """Return what it means that the output could not be read: later, but not for ever."""
+        what = "the end of the container's log, which is its output, could not be read"
+        if trouble:
+            return ContainerOutputError(f"{what}: {trouble}")
+        if self._clock.time() > self._owner.deadline + _UNREAD_SECONDS:
+            return ContainerOutputError(f"{what} until {_UNREAD_SECONDS:g} s after the attempt's deadline")
+        return later(what)
 
     async def _read_file(self, container: str, path: str, limit: int) -> bytes:
         return await self._patiently(partial(self._engine.read_file, container, path, limit))

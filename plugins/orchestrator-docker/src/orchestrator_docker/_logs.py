@@ -35,6 +35,9 @@ class Follower:
         engine: the engine.
         container: the container's id.
         log: called with each line.
+
+    Attributes:
+        trouble: why the log can't be read, however often it is asked for; empty as long as it may be.
     """
 
     def __init__(self, engine: Engine, container: str, log: Callable[[str], None]) -> None:
@@ -49,6 +52,7 @@ class Follower:
         self._received = 0
         self._may_miss = False
         self._is_garbled = not _stream.can_stream(engine)
+        self.trouble = ""
 
     @property
     def is_at_end(self) -> bool:
@@ -87,6 +91,7 @@ class Follower:
         except EngineError as error:
             if error.status is None or not error.is_its_own:
                 self._is_garbled = True
+                self.trouble = str(error)
                 _LOG.warning("%s: the log of container %.12s is not followed any more", error, self._container)
         except EngineUnreachableError:
             pass  # whoever looks at the container finds out, and waits for the engine
