@@ -21,7 +21,7 @@ from orchestrator_core import (
     RetryLater,
 )
 from orchestrator_core.testing import FakeAttemptContext
-from orchestrator_docker import ContainerOutputError, DockerProcess
+from orchestrator_docker import ContainerNonZeroExit, ContainerOutputError, DockerProcess
 from orchestrator_docker._engine import Engine
 from orchestrator_docker._logs import Follower
 
@@ -61,6 +61,18 @@ async def test_d92_start_that_was_not_heard(serve: Serve) -> None:
     with serve(script) as engine:
         await attempt(engine.host)
     assert 2 == sum("/start" in line for line in engine.asked)
+
+
+async def test_answer_lost_before_the_start_excuses_nothing(serve: Serve) -> None:
+    """Who kills a container is not the engine that was away before it ran. Catches: a failure that is never counted."""
+    answers = iter([b"", answer({"Id": "c1"}, 201)])
+    script = {
+        **ended(),
+        "/create": lambda: next(answers),
+        "/json": container(Status="exited", Running=False, ExitCode=137),
+    }
+    with serve(script) as engine, pytest.raises(ContainerNonZeroExit, match="SIGKILL"):
+        await attempt(engine.host)
 
 
 @pytest.mark.parametrize(("status", "error"), [(500, "mkdir /x: file exists"), (409, "id already in use")], ids=str)

@@ -82,6 +82,21 @@ def test_d86_engine_restart_is_no_failure() -> None:
     assert RetryLater is type(verdict(exit_code=137, lost_contact=True))
 
 
+@pytest.mark.parametrize(
+    ("code", "kind"), [(1, ContainerNonZeroExit), (64, Reject), (65, Reject), (78, Reject), (139, ContainerNonZeroExit)]
+)
+def test_exit_code_means_the_same_after_a_restart(code: int, kind: type) -> None:
+    """A code that no engine ends a container with is the job's own. Catches: a failure that is never counted."""
+    assert kind is type(verdict(exit_code=code, lost_contact=True))
+
+
+def test_exit_code_75_keeps_its_delay_after_a_restart() -> None:
+    """A job that asks to be run later is, after the time that was configured."""
+    error = verdict(exit_code=75, lost_contact=True)
+    assert isinstance(error, RetryLater)
+    assert timedelta(seconds=30) == error.after
+
+
 def test_out_of_memory_is_a_failure_even_then() -> None:
     """What the kernel ended for its memory would end so again."""
     assert ContainerNonZeroExit is type(verdict(exit_code=137, lost_contact=True, is_out_of_memory=True))

@@ -136,6 +136,7 @@ class Job:
         try:
             if spec.files:
                 await self._patiently(partial(self._engine.put, container, spec.files_in, spec.files))
+            self._lost_contact = False  # an engine that was away until now has taken nothing down
             return await self._start_once(container, spec.name)
         except EngineError as error:
             found = await self._inspect(container)

@@ -40,7 +40,7 @@ def judge(
         container: the container, ended.
         image: its image.
         last_words: the last line that it wrote.
-        lost_contact: the engine was away while it ran.
+        lost_contact: the engine was away while it was started or ran.
         retry_after: how long to wait after exit code 75.
         was_told_to_end: it was sent a signal at its deadline, so nobody needs to compare the engine's clock with ours.
 
@@ -58,7 +58,7 @@ def judge(
         return
     if _was_timed_out(container) or (was_told_to_end and code in _FALLEN):
         raise ContainerTimeoutError(code)
-    if lost_contact and not container.is_out_of_memory:
+    if lost_contact and code in _FALLEN and not container.is_out_of_memory:
         error = EngineRestartedError(code)
         raise RetryLater(RESTART_AFTER, str(error)) from error
     failure = ContainerNonZeroExit(code, _why(container, last_words))
