@@ -10,11 +10,20 @@ from typing import Any
 
 import anyio
 import pytest
+from anyio import to_thread
 from engines import IMAGE, Dockerd
 from pipelines import STEPS, PipelineFolder, wait_until
 
-from orchestrator_core import Event, ProcessStatus, Reconciliation, Reject, SqliteJournal
-from orchestrator_core.testing import FakeAttemptContext
+from orchestrator_core import (
+    Event,
+    MemoryJournal,
+    Orchestrator,
+    ProcessStatus,
+    Reconciliation,
+    Reject,
+    SqliteJournal,
+)
+from orchestrator_core.testing import FakeAttemptContext, ScriptedInput
 from orchestrator_docker import ContainerNonZeroExit, ContainerTimeoutError, DockerProcess
 from orchestrator_docker._naming import Owner, name_of
 
@@ -65,6 +74,25 @@ async def test_stop_ends_what_nobody_could_adopt(dockerd: Dockerd) -> None:
     """Deliveries of a journal in memory are forgotten with it, so their containers are ended."""
     made = DockerProcess(image=IMAGE, command=["sh", "-c", "echo on; sleep 60"])
     await cut_off(made, after="on")
+    assert [] == dockerd.client.containers(all=True)
+
+
+@pytest.mark.anyio
+async def test_stop_leaves_nothing_behind_of_a_journal_in_memory(dockerd: Dockerd) -> None:
+    """What a stop has cut off is removed as well where its journal ends with it. Catches: ended containers that stay.
+
+    The journal has the attempt as interrupted, so a container would wait to be harvested.
+    """
+    async with Orchestrator(journal=MemoryJournal()) as orchestrator:
+        orchestrator.add_input("source", ScriptedInput([EVENT]))
+        orchestrator.add_process("job", DockerProcess(image=IMAGE, command=["sh", "-c", "echo on; sleep 60"]))
+        orchestrator.add_link("source", "job")
+        with anyio.fail_after(60):
+            async with anyio.create_task_group() as tasks:
+                tasks.start_soon(orchestrator.run)
+                await to_thread.run_sync(wait_until, lambda: len(dockerd.client.containers()) == 1, "it runs")
+                orchestrator.stop()
+                orchestrator.stop()
     assert [] == dockerd.client.containers(all=True)
 
 

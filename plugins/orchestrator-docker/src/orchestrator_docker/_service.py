@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from datetime import timedelta
@@ -32,8 +31,6 @@ from orchestrator_docker._warm import WarmPool
 
 if TYPE_CHECKING:
     from orchestrator_docker._process import DockerProcess
-
-_LOG = logging.getLogger("orchestrator_docker")
 
 _LEAVE_WITHIN = 20.0
 _REGISTRY_AFTER = timedelta(minutes=1)
@@ -74,7 +71,7 @@ class Service:
     async def __aexit__(self, *exc_info: object) -> None:
         assert self._tasks is not None
         with anyio.move_on_after(_LEAVE_WITHIN, shield=True):
-            await self._sweeper.finish()
+            await self._sweeper.finish(is_journal_over=self._is_volatile)
             if self._warm is not None:
                 self._warm.close()
             await self._remover.drained()

@@ -88,9 +88,16 @@ class Sweeper:
                     await self._bell.wait()
                     await self._follow_up()
 
-    async def finish(self) -> None:
-        """Remove what can be removed now, at the end."""
+    async def finish(self, *, is_journal_over: bool) -> None:
+        """Remove what can be removed now, at the end.
+
+        Args:
+            is_journal_over: the journal ends with this program, so nobody will ask for what it has not recorded.
+        """
         await self._remove_recorded()
+        if is_journal_over:
+            for container in self._ended:
+                self._remover.remove(container)
         if not self._is_swept:
             await self._sweep_safely()
 
