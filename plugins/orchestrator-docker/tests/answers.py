@@ -76,6 +76,29 @@ def ended(*logs: Answer) -> Script:
     }
 
 
+def runs_until_killed(over: Answer, said: Answer) -> Script:
+    """Return an engine whose container runs until it is sent a signal.
+
+    Args:
+        over: what `inspect` says from then on.
+        said: its log.
+    """
+    is_killed = False
+
+    def kill() -> Answer:
+        nonlocal is_killed
+        is_killed = True
+        return raw(b"", status=204)
+
+    return {
+        "/create": answer({"Id": "c1"}, 201),
+        "/start": raw(b"", status=204),
+        "/kill": kill,
+        "/logs": said,
+        "/json": lambda: over if is_killed else container(),
+    }
+
+
 @attrs.define
 class Recorded:
     """An engine that answers by script.

@@ -7,7 +7,7 @@ from datetime import timedelta
 
 import anyio
 import pytest
-from answers import Answer, Script, Serve, answer, container, log, raw
+from answers import Serve, container, log, runs_until_killed
 from engines import IMAGE
 
 from orchestrator_core import Event
@@ -26,25 +26,8 @@ EVENT = Event(location="rain", operation="create", id="7")
 )
 async def test_d95_time_out_by_any_clock(serve: Serve, finished_at: str) -> None:
     """D95: a container that is killed at its deadline has timed out. Catches: an engine's late clock hides why."""
-    is_killed = False
-
-    def kill() -> Answer:
-        nonlocal is_killed
-        is_killed = True
-        return raw(b"", status=204)
-
-    def inspect() -> Answer:
-        over = container(Status="exited", Running=False, ExitCode=137, FinishedAt=finished_at)
-        return over if is_killed else container()
-
-    script: Script = {
-        "/create": answer({"Id": "c1"}, 201),
-        "/start": raw(b"", status=204),
-        "/kill": kill,
-        "/logs": log(b"on"),
-        "/json": inspect,
-    }
-    with serve(script) as engine:
+    over = container(Status="exited", Running=False, ExitCode=137, FinishedAt=finished_at)
+    with serve(runs_until_killed(over, log(b"on"))) as engine:
         async with DockerProcess(image=IMAGE, host=engine.host, grace=timedelta(seconds=1)) as process:
             with anyio.fail_after(30), pytest.raises(ContainerTimeoutError):
                 await process.run(EVENT, FakeAttemptContext(deadline=time.time() + 1.5))

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import struct
+import time
 from collections.abc import Sequence
 from typing import Any
 
 import anyio
 import pytest
-from answers import LABELS, Answer, Script, Serve, answer, container, ended, log, raw
+from answers import LABELS, Answer, Script, Serve, answer, container, ended, log, raw, runs_until_killed
 from engines import IMAGE
 
 from orchestrator_core import (
@@ -21,7 +22,7 @@ from orchestrator_core import (
     RetryLater,
 )
 from orchestrator_core.testing import FakeAttemptContext
-from orchestrator_docker import ContainerNonZeroExit, ContainerOutputError, DockerProcess
+from orchestrator_docker import ContainerNonZeroExit, ContainerOutputError, ContainerTimeoutError, DockerProcess
 from orchestrator_docker._engine import Engine
 from orchestrator_docker._logs import Follower
 
@@ -159,6 +160,16 @@ async def test_d92_log_that_is_always_cut_has_no_end(serve: Serve, said: Answer)
         engine.close()
     assert not follower.is_at_end
     assert 3 <= sum("/logs" in line for line in recorded_engine.asked)
+
+
+@pytest.mark.parametrize("anyio_backend", ["asyncio"])
+async def test_log_is_finished_once(serve: Serve) -> None:
+    """A container that was ended at its deadline has its log read to the end once, however that goes."""
+    over = container(Status="exited", Running=False, ExitCode=143)
+    context = FakeAttemptContext(deadline=time.time() + 0.5)
+    with serve(runs_until_killed(over, log(b"1", is_cut=True))) as engine, pytest.raises(ContainerTimeoutError):
+        await attempt(engine.host, context=context)
+    assert ["… the rest of the log could not be read …"] == [line for line in context.lines if "the rest" in line]
 
 
 async def test_d84_log_is_not_what_decides(serve: Serve) -> None:

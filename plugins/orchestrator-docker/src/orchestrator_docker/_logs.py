@@ -49,6 +49,7 @@ class Follower:
         self._frames = Frames()
         self._answer: _stream.Answer | None = None
         self._is_at_end = False
+        self._is_finished = False
         self._received = 0
         self._may_miss = False
         self._is_garbled = not _stream.can_stream(engine)
@@ -98,12 +99,14 @@ class Follower:
         await self._disconnect()
 
     async def finish(self, within: float, *, is_cut: bool = False) -> None:
-        """Read what is left of the log of a container that has ended.
+        """Read what is left of the log of a container that has ended; nothing, once that was done.
 
         Args:
             within: for so many seconds at most.
             is_cut: the engine went away meanwhile, so the end that was read may be none.
         """
+        if self._is_finished:
+            return
         with anyio.move_on_after(within):
             if not _stream.can_stream(self._engine):
                 for stream, content in await self._engine.logs(self._container, _TAIL):
@@ -119,6 +122,7 @@ class Follower:
         self._end_lines()
         if not self._is_at_end:
             self._log("… the rest of the log could not be read …")
+        self._is_finished = True
 
     async def _follow_to_the_end(self) -> None:
         """Read on, again and again where the answer is cut."""
