@@ -356,6 +356,22 @@ async def test_check_pulls_nothing_that_is_there(serve: Serve) -> None:
     assert not any("/images/create" in line for line in engine.asked)
 
 
+@pytest.mark.parametrize(
+    ("said", "kind"),
+    [
+        pytest.param(chunked(b'{"error":"toomanyrequests: slow down"}'), RegistryBusyError, id="rate limit"),
+        pytest.param(chunked(b'{"error":"write /x: no space left on device"}'), ImagePullError, id="full disk"),
+        pytest.param(b"", EngineUnreachableError, id="engine lost"),
+    ],
+)
+async def test_check_says_why_it_cannot_pull(serve: Serve, said: Answer, kind: type[Exception]) -> None:
+    """A check that can't pull fails with the reason. Catches: one that asks to be run later, as an attempt does."""
+    with serve({"/images/create": said}) as engine:
+        async with DockerProcess(image=IMAGE, host=engine.host) as process:
+            with pytest.raises(kind):
+                await process.check()
+
+
 def test_replaced_urllib3_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     """An environment whose urllib3 is replaced is refused by name. Catches: connections mixed up between threads."""
     real = metadata.version

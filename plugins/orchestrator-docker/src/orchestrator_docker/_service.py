@@ -195,7 +195,7 @@ class Service:
             nonlocal known
             async with self._pulling:
                 if self._pulled == known:
-                    await self._pull()
+                    await self._pull_or_later()
                 known = self._pulled
 
         return get
@@ -204,8 +204,13 @@ class Service:
         image = self._options.image
         if self._options.pull == "never":
             raise ImagePullError(image, 'it is not there, and pull = "never" forbids to fetch it')
+        await self._engine.pull(image)
+        self._pulled += 1
+
+    async def _pull_or_later(self) -> None:
+        """Pull for an attempt, which is postponed by what is not the job's fault."""
         try:
-            await self._engine.pull(image)
+            await self._pull()
         except RegistryBusyError as error:
             raise RetryLater(_REGISTRY_AFTER, str(error)) from error
         except ImagePullError as error:
@@ -214,4 +219,3 @@ class Service:
             raise
         except EngineUnreachableError as error:
             raise later(str(error)) from error
-        self._pulled += 1
