@@ -22,6 +22,7 @@ import pytest
 from answers import VERSION, Answer, Script, Serve, answer, chunked, container, ended, raw
 from anyio import to_thread
 from engines import IMAGE, Dockerd
+from trio.testing import MockClock
 
 from orchestrator_core import ConfigurationError, Event, MemoryJournal, RetryLater
 from orchestrator_core.testing import FakeAttemptContext
@@ -31,6 +32,7 @@ from orchestrator_docker import (
     ImagePullError,
     RegistryAuth,
     RegistryBusyError,
+    _stream,
 )
 from orchestrator_docker._engine import Engine
 from orchestrator_docker._sdk import refuse_replaced_urllib3
@@ -370,6 +372,26 @@ async def test_check_says_why_it_cannot_pull(serve: Serve, said: Answer, kind: t
         async with DockerProcess(image=IMAGE, host=engine.host) as process:
             with pytest.raises(kind):
                 await process.check()
+
+
+@pytest.mark.parametrize(
+    "anyio_backend", [pytest.param(("trio", {"clock": MockClock(autojump_threshold=0.0)}), id="trio")]
+)
+async def test_answer_that_does_not_come(serve: Serve) -> None:
+    """An engine that is asked for a log and is silent has not cut the connection, and is not said to."""
+    is_over = threading.Event()
+
+    def hang() -> Answer:
+        is_over.wait()
+        return b""
+
+    with serve({"/logs": hang}) as recorded_engine:
+        engine = Engine(recorded_engine.host)
+        await engine.connect()
+        with pytest.raises(EngineUnreachableError, match="no answer within 30 s"):
+            await _stream.get(engine, "/containers/c1/logs")
+        is_over.set()
+        engine.close()
 
 
 def test_replaced_urllib3_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -139,6 +139,9 @@ async def _request(engine: Engine, method: str, path: str, body: bytes) -> Answe
         answer = begun
     except (httptools.HttpParserError, httptools.HttpParserUpgrade) as error:
         raise EngineError(what, None, str(error)) from error
+    except TimeoutError as error:  # an error of the system's too, but without its words
+        cause = str(error) or f"no answer within {_ANSWER_WITHIN:g} s"
+        raise EngineUnreachableError(engine.where, cause) from error
     except (OSError, anyio.EndOfStream, anyio.BrokenResourceError) as error:
         raise EngineUnreachableError(engine.where, str(error) or "the connection was cut") from error
     finally:
