@@ -29,8 +29,9 @@ class _Waiter:
 class Gathering:
     """Emits events of requests that know nothing of each other. A hand-over of many costs little more than one of one.
 
-    A request that no longer waits leaves at once, though the journal may be in the midst of its step: unlike a call of
-    the journal, waiting here can always be cancelled.
+    A request that no longer waits leaves at once, though the journal may be in the midst of its step. That is why this
+    stands beside the engine's own gathering, whose callers wait in the step itself, which can't be called off: here a
+    request can be let go without touching the journal.
     """
 
     def __init__(self, context: InputContext) -> None:
@@ -39,9 +40,12 @@ class Gathering:
         self._batch: Sequence[_Waiter] = ()
         self._handing_over = anyio.CancelScope()
         self._wake = asyncio.Event()
+        self._is_over = False
 
     async def emit(self, event: Event) -> Event:
         """Return the event as accepted; see `InputContext.emit`."""
+        if self._is_over:
+            raise _stopped()
         waiter = _Waiter(event, asyncio.get_running_loop().create_future())
         self._waiting[waiter] = None
         self._wake.set()
@@ -54,7 +58,8 @@ class Gathering:
             raise
 
     async def run(self) -> None:
-        """Hand over what has gathered, until cancelled."""
+        """Hand over what has gathered, until cancelled. When it ends, who waits is told, and so is who comes later."""
+        batch: Sequence[_Waiter] = ()  # `_batch` may be only the one of them that goes alone
         try:
             while True:
                 await self._wake.wait()
@@ -65,8 +70,9 @@ class Gathering:
                         del self._waiting[waiter]
                     await self._hand_over(batch)
         finally:
-            for waiter in (*self._batch, *self._waiting):
-                waiter.fail(JournalUnavailableError("the input has stopped"))
+            self._is_over = True
+            for waiter in (*batch, *self._waiting):
+                waiter.fail(_stopped())
 
     async def _hand_over(self, batch: Sequence[_Waiter]) -> None:
         self._batch = batch
@@ -86,3 +92,7 @@ class Gathering:
                 for waiter, event in zip(batch, accepted, strict=True):
                     if not waiter.accepted.done():
                         waiter.accepted.set_result(event)
+
+
+def _stopped() -> JournalUnavailableError:
+    return JournalUnavailableError("the input has stopped")
