@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
-import time
 from collections.abc import Callable, Mapping
 from random import Random
 
@@ -14,6 +14,8 @@ from orchestrator_core import Secret
 from orchestrator_webhook import HmacSignature
 from orchestrator_webhook._signing import github_signature, slack_signature, standard_headers, stripe_signature
 
+NOW = 1_800_000_000
+"""When all requests are signed, in seconds since 1970: the inputs' clock has to stand there."""
 KEY = "k3y"
 OWN = HmacSignature(header="x-own", algorithm="sha512", encoding="base64", prefix="h=")
 
@@ -191,18 +193,17 @@ def _unsigned(_: bytes) -> dict[str, str]:
 
 def _standard(content: bytes) -> dict[str, str]:
     try:
-        return standard_headers([Secret(SECRET)], f"msg_{hash(content)}", int(time.time()), content)
+        return standard_headers([Secret(SECRET)], f"msg_{hashlib.sha256(content).hexdigest()}", NOW, content)
     except UnicodeDecodeError:
         return {}  # its library signs text only
 
 
 def _stripe(content: bytes) -> dict[str, str]:
-    now = str(int(time.time()))
-    return {"stripe-signature": f"t={now},v1={stripe_signature(KEY.encode(), now, content)}"}
+    return {"stripe-signature": f"t={NOW},v1={stripe_signature(KEY.encode(), str(NOW), content)}"}
 
 
 def _slack(content: bytes) -> dict[str, str]:
-    now = str(int(time.time()))
+    now = str(NOW)
     return {"x-slack-request-timestamp": now, "x-slack-signature": slack_signature(KEY.encode(), now, content)}
 
 

@@ -13,10 +13,10 @@ from typing import Any
 
 import anyio
 import pytest
-from fuzzing import INPUTS, Dice
+from fuzzing import INPUTS, NOW, Dice
 from sending import Sender, free_port, receiving
 
-from orchestrator_core.testing import FakeInputContext
+from orchestrator_core.testing import FakeInputContext, SimulatedClock
 
 pytestmark = [pytest.mark.anyio, pytest.mark.chaos]
 
@@ -61,7 +61,7 @@ async def test_requests_by_dice(
     dice, left, found = Dice(Random(seed)), iter(range(count)), Counter[int]()
     broken: list[dict[str, Any]] = []
     wrong: list[tuple[list[int], bytes]] = []
-    asyncio.get_running_loop().set_exception_handler(lambda _, context: broken.append(context))
+    loop = asyncio.get_running_loop()
 
     async def send(sender: Sender) -> None:
         for _ in left:
@@ -73,11 +73,14 @@ async def test_requests_by_dice(
             found.update(statuses or [0])
 
     async with AsyncExitStack() as stack:
+        stack.callback(loop.set_exception_handler, loop.get_exception_handler())
+        loop.set_exception_handler(lambda _, context: broken.append(context))
         port = free_port()
         sender, bind = Sender(port), f"127.0.0.1:{port}"
+        given = {"bind": bind, "clock": SimulatedClock(start=NOW), **QUICK}
         for path, options in INPUTS.items():
             context = FakeInputContext(path.strip("/"))
-            await stack.enter_async_context(receiving(context, path=path, bind=bind, seconds=7_200, **QUICK, **options))
+            await stack.enter_async_context(receiving(context, seconds=7_200, path=path, **given, **options))
         async with anyio.create_task_group() as tasks:
             for _ in range(AT_A_TIME):
                 tasks.start_soon(send, sender)
