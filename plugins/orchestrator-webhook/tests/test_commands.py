@@ -90,7 +90,7 @@ async def test_an_address_of_this_machine_is_opened_by_an_option(receiver: Recei
     """Whoever tries a pipeline at home is told which."""
     result = await sent(receiver.url)
     assert 2 == result.exit_code
-    assert "a loopback address: if that is meant, add --allow-network 127.0.0.0/8" in result.stderr
+    assert "Error: 127.0.0.1 is a loopback address: if that is meant, add --allow-network 127.0.0.0/8" in result.stderr
     assert 0 == receiver.connections
 
 

@@ -135,8 +135,8 @@ def send(
         refused = error if isinstance(error, EgressRefusedError) else error.__cause__
         if not isinstance(refused, EgressRefusedError):
             raise
-        said = str(refused).rpartition(": ")[0]  # without the option of a process
-        raise click.UsageError(f"{said}: if that is meant, add --allow-network {refused.network}") from error
+        remedy = f"if that is meant, add --allow-network {refused.network}"
+        raise click.UsageError(f"{refused.refusal}: {remedy}") from error
 
 
 async def _send(url: str, content: bytes, headers: dict[str, str], opened: Sequence[str]) -> None:

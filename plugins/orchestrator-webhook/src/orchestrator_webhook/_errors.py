@@ -70,6 +70,7 @@ class EgressRefusedError(WebhookError):
         address: where it leads.
         kind: what that address is.
         network: the network to open, if it is meant.
+        refusal: what is wrong, without the remedy, which depends on who is told.
     """
 
     def __init__(self, host: str, address: str, kind: str, network: str) -> None:
@@ -78,7 +79,8 @@ class EgressRefusedError(WebhookError):
         self.kind = kind
         self.network = network
         leads = "is" if host.strip("[]") == address else f"leads to {address},"
-        super().__init__(f'{host} {leads} {kind}: if that is meant, set allow_networks = ["{network}"]')
+        self.refusal = f"{host} {leads} {kind}"
+        super().__init__(f'{self.refusal}: if that is meant, set allow_networks = ["{network}"]')
 
 
 class ListenError(WebhookError):
