@@ -38,6 +38,7 @@ _CONTAINERS = 16
 _COMMANDS = 96
 _PAIRS = 8
 _MANY = 200
+_MANY_SECONDS = 180
 _TRUE = ["/bin/true"]
 
 
@@ -151,8 +152,9 @@ async def _all_at_once(folder: Path, dockerd: Dockerd) -> Figures:
         orchestrator.add_link("rows", "work")
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(orchestrator.run)
-            while len(await to_thread.run_sync(partial(client.containers, quiet=True))) < _MANY:  # noqa: ASYNC110 (they start by themselves)
-                await anyio.sleep(0.1)
+            with anyio.fail_after(_MANY_SECONDS):
+                while len(await to_thread.run_sync(partial(client.containers, quiet=True))) < _MANY:  # noqa: ASYNC110 (they start by themselves)
+                    await anyio.sleep(0.1)
             figures = {
                 "threads": float(threading.active_count()),
                 "memory": (program.memory_info().rss - memory) / 2**20,

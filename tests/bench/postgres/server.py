@@ -19,6 +19,7 @@ import psycopg
 
 CONNECTIONS = 8
 _USER = "postgres"
+_START_SECONDS = 60
 _PARTS = re.split(r"(?m)^-- name: (\w+)\n", files(__package__).joinpath("tables.sql").read_text("utf-8"))
 TABLES: Mapping[str, str] = dict(zip(_PARTS[1::2], _PARTS[2::2], strict=True))
 """The statements of ``tables.sql`` by name."""
@@ -123,11 +124,12 @@ def _unprivileged(home: Path) -> dict[str, Any]:
 
 
 def _wait_for(server: Server, process: subprocess.Popen[bytes]) -> None:
+    end = time.monotonic() + _START_SECONDS
     while True:
         try:
             server.connect().close()
         except psycopg.OperationalError:
-            if process.poll() is not None:
+            if process.poll() is not None or time.monotonic() > end:
                 raise RuntimeError((server.home / "log").read_text()) from None
             time.sleep(0.05)
         else:
