@@ -14,7 +14,16 @@ import attrs
 import psutil
 from anyio import to_thread
 
-from orchestrator_core import AttemptContext, Event, Orchestrator, Process, SqliteJournal, SystemClock
+from orchestrator_core import (
+    AttemptContext,
+    Event,
+    InputChanged,
+    Notice,
+    Orchestrator,
+    Process,
+    SqliteJournal,
+    SystemClock,
+)
 from orchestrator_core.testing import FakeInputContext
 from orchestrator_postgres import PostgresInput
 from tests.bench.measuring import Figures, Measure, peak_memory
@@ -23,6 +32,7 @@ from tests.bench.postgres.server import CONNECTIONS, TABLES, Server, bulk, servi
 BACKLOG = 200_000
 SOAK = int(os.environ.get("BENCH_SOAK", "1000000"))
 """How many events the soak lets through."""
+_READY_SECONDS = 60
 
 
 @attrs.define(eq=False)
@@ -59,9 +69,9 @@ async def handing_over(server: Server) -> AsyncIterator[FakeInputContext]:
         tasks.cancel_scope.cancel()
 
 
-def build(server: Server, folder: Path, process: Process) -> Orchestrator:
+def build(server: Server, folder: Path, process: Process, *observers: Callable[[Notice], None]) -> Orchestrator:
     """Wire the pipeline."""
-    orchestrator = Orchestrator(journal=SqliteJournal(folder / "journal.db"))
+    orchestrator = Orchestrator(journal=SqliteJournal(folder / "journal.db"), observers=observers)
     orchestrator.add_input("rows", watch(server))
     orchestrator.add_process("work", process)
     orchestrator.add_link("rows", "work")
@@ -70,9 +80,17 @@ def build(server: Server, folder: Path, process: Process) -> Orchestrator:
 
 @asynccontextmanager
 async def running(server: Server, folder: Path, process: Process) -> AsyncIterator[None]:
-    """Run the pipeline while the block runs."""
-    async with build(server, folder, process) as orchestrator, anyio.create_task_group() as tasks:
+    """Run the pipeline while the block runs, from the moment its input listens."""
+    ready = anyio.Event()
+
+    def observe(notice: Notice) -> None:
+        if isinstance(notice, InputChanged) and notice.state == "ready":
+            ready.set()
+
+    async with build(server, folder, process, observe) as orchestrator, anyio.create_task_group() as tasks:
         tasks.start_soon(orchestrator.run)
+        with anyio.fail_after(_READY_SECONDS):
+            await ready.wait()
         yield
         tasks.cancel_scope.cancel()
 
