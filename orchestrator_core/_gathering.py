@@ -68,8 +68,8 @@ class Gathering:
     """Lets callers that emit single events share the work that a batch does once.
 
     Each append runs in a task of the run's own, so that no caller who is cancelled takes along what the journal hands
-    over. That task gives way once before it appends, so that everybody who is about to emit joins. If the append of
-    several fails, each of them appends for itself and finds its own error.
+    over. By the time that task begins, everybody who is about to emit has joined. If the append of several fails, each
+    of them appends for itself and finds its own error.
 
     Args:
         append: how events get into the journal.
@@ -105,7 +105,7 @@ class Gathering:
         if self._spawn(self._carry, group):
             await self._wait(group, part)
         else:
-            await self._carry(group)
+            await self._carry(group, pause=True)
 
     async def _wait(self, group: _Group, part: _Part) -> None:
         try:
@@ -115,10 +115,11 @@ class Gathering:
                 group.parts.remove(part)
             raise
 
-    async def _carry(self, group: _Group) -> None:
+    async def _carry(self, group: _Group, *, pause: bool = False) -> None:
         try:
-            if self._open is group:
+            if pause:
                 await anyio.lowlevel.checkpoint()
+            if self._open is group:
                 self._open = None
             entries = group.close()
             if group.parts:
