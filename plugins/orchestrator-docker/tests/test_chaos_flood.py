@@ -15,7 +15,7 @@ Times = Callable[[str, int], int]
 
 _STEPS = "echo start $PIPELINE_DELIVERY_ID >> /effects/log; {}; echo end $PIPELINE_DELIVERY_ID >> /effects/log; echo 7"
 _OPTIONS = ['output = "last_line"']
-_GROWTH = 32 * 1024
+_GROWTH = 64 * 1024
 _WITHIN = 600.0
 
 
