@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 import time
 from collections.abc import Sequence
 from datetime import timedelta
@@ -9,11 +10,12 @@ from typing import Any
 
 import anyio
 import pytest
+from answers import Script, Serve, answer, container, ended, raw
 from engines import IMAGE, Dockerd
 
-from orchestrator_core import Event, Reconciliation, Reject, RetryLater
+from orchestrator_core import Event, ProcessStatus, Reconciliation, Reject, RetryLater
 from orchestrator_core.testing import FakeAttemptContext, ProcessContract
-from orchestrator_docker import ContainerLostError, ContainerNonZeroExit, DockerProcess
+from orchestrator_docker import ContainerLostError, ContainerNonZeroExit, ContainerOutputError, DockerProcess
 
 pytestmark = pytest.mark.anyio
 
@@ -108,6 +110,31 @@ async def test_large_event_and_output_file(dockerd: Dockerd, is_read_only: bool)
     async with warm(script, output="file", read_only=is_read_only, user="nobody") as process:
         outputs = [await process.run(event, FakeAttemptContext(delivery_id=f"k1-{n}.0")) for n in range(2)]
     assert [len(event.to_json())] * 2 == [status.output for status in outputs if status is not None]
+
+
+async def test_last_line_of_a_command(dockerd: Dockerd) -> None:
+    """The last line of a command is its output, as of a container of its own."""
+    async with warm("echo working; echo '[1]'", output="last_line") as process:
+        assert ProcessStatus(output=[1]) == await process.run(EVENT, FakeAttemptContext())
+
+
+@pytest.mark.parametrize("anyio_backend", ["asyncio"])
+async def test_output_that_ends_before_its_command(serve: Serve) -> None:
+    """What a command writes may be cut on its way, and is not all then. Catches: a line half way taken for the last."""
+    looks = iter([answer({"Running": True, "ExitCode": None})] * 12)
+    script: Script = {
+        "/containers/json": answer([]),
+        "/exec/e1/start": raw(struct.pack(">B3xL", 1, 2) + b"1\n"),
+        "/exec/e1/json": lambda: next(looks, answer({"Running": False, "ExitCode": 0})),
+        "/containers/c1/exec": answer({"Id": "e1"}, 201),
+        "/images/": answer({"Id": "i1", "Config": {}}),
+        "/containers/c1/json": container(),
+        **ended(),
+    }
+    with serve(script) as engine:
+        async with warm("true", host=engine.host, output="last_line") as process:
+            with pytest.raises(ContainerOutputError, match="went on after its output had ended"):
+                await process.run(EVENT, FakeAttemptContext())
 
 
 async def test_limits_hold(dockerd: Dockerd) -> None:

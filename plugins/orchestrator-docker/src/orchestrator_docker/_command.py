@@ -12,7 +12,7 @@ from orchestrator_core import JSON
 from orchestrator_docker import _stream
 from orchestrator_docker._containers import Container
 from orchestrator_docker._engine import Engine
-from orchestrator_docker._errors import ContainerLostError
+from orchestrator_docker._errors import ContainerLostError, ContainerOutputError
 from orchestrator_docker._frames import STDERR, STDOUT, Frames, Lines
 from orchestrator_docker._output import read_output
 from orchestrator_docker._spec import Assignment
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 
 _SOONEST, _LATEST = 0.01, 1.0
+_MOMENT = 5.0
 
 
 class Command:
@@ -58,11 +59,16 @@ class Command:
             workdir=self._options.workdir or None,
         )
         await self._follow(command)
-        code = await self._code(command)
+        code, has_gone_on = await self._code(command)
         ended = await self._engine.inspect(self._container)
         if ended is None or not (ended.is_running or ended.is_out_of_memory):
             raise ContainerLostError(self._container[:12])
         self._judge(ended, code)
+        if self._options.output == "last_line" and has_gone_on:
+            raise ContainerOutputError(
+                "the command went on after its output had ended, so the last line that was read may not be its last: "
+                "let nothing between here and the engine cut the connection, and the command not close its output"
+            )
         return await read_output(self._options.output, self._lines[STDOUT], self._read_file, task.output_file)
 
     async def _follow(self, command: str) -> None:
@@ -81,13 +87,18 @@ class Command:
             for line in lines.finish():
                 self._log(line)
 
-    async def _code(self, command: str) -> int:
-        """Return its exit code; it is there a moment after its output has ended."""
-        pause = _SOONEST
+    async def _code(self, command: str) -> tuple[int, bool]:
+        """Return its exit code, which is there a moment after its output has ended, and whether it took longer.
+
+        The answer that carries the output does not say where it ends, so that one that was cut looks like a whole one.
+        """
+        pause, begin = _SOONEST, anyio.current_time()
+        has_gone_on = False
         while True:
             is_running, code, _ = await self._engine.exec_inspect(command)
             if not is_running and code is not None:
-                return code
+                return code, has_gone_on
+            has_gone_on = anyio.current_time() - begin > _MOMENT
             await anyio.sleep(pause)
             pause = min(pause * 2, _LATEST)
 
