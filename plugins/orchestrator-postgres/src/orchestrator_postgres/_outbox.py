@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import re
 import time
-from functools import cache, partial
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import attrs
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 _OPERATIONS = {operation.value: operation for operation in Operation}
+_LITERAL = re.compile(r"\{(floor|server|limit|input)\}")
 
 
 @attrs.frozen
@@ -70,32 +72,36 @@ class Outbox:
 
     def _claim(self, connection: Connection, limit: int) -> Batch:
         floor = self._floor.choose(time.monotonic())
-        message = _claiming(self.schema, self.input, limit).replace(b"{floor}", b"%d" % floor)
-        cursor = connection.execute(message)
+        cursor = connection.execute(self._claiming(floor, limit))
         while cursor.nextset():
             pass  # the claim is the last of the message's statements
         rows = cursor.fetchall()
         if not rows:
             connection.execute("ROLLBACK")
             return Batch(held=True)
-        asleep, oldest, newest, first = rows[0][:4]
-        self._floor.found(first, oldest, newest)
-        if first is None:
+        asleep, oldest, own, server, first, taken = rows[0][:6]
+        self._floor.found(None if taken is None else first, oldest, own, server)
+        if taken is None:
             return Batch(asleep=asleep, whole=floor == 0)
-        return Batch([_event(*row[3:]) for row in rows], asleep=asleep, whole=floor == 0)
+        return Batch([_event(*row[5:]) for row in rows], asleep=asleep, whole=floor == 0)
+
+    def _claiming(self, floor: int, limit: int) -> bytes:
+        """Return the message that begins a transaction and claims."""
+        statements = load("handover", self.schema)
+        literals = {
+            "floor": str(floor),
+            "server": quote_literal(self._floor.server),
+            "limit": str(limit),
+            "input": quote_literal(self.input),
+        }
+        # In one pass, so that nothing is looked for in what was put in.
+        claim = _LITERAL.sub(lambda found: literals[found[1]], statements["claim"])
+        return f"{statements['begin']};\n{claim}".encode()
 
     def _commit(self, connection: Connection, *, asleep: bool | None) -> None:
         if asleep is not None:
             fetch(connection, load("handover", self.schema)["set_asleep"], {"input": self.input, "asleep": asleep})
         connection.execute("COMMIT")
-
-
-@cache
-def _claiming(schema: str, input: str, limit: int) -> bytes:  # noqa: A002 (the engine's word)
-    """Return the message that begins a transaction and claims."""
-    statements = load("handover", schema)
-    claim = statements["claim"].replace("{limit}", str(limit)).replace("{input}", quote_literal(input))
-    return f"{statements['begin']};\n{claim}".encode()
 
 
 def _event(  # noqa: PLR0917 (a row, column by column)

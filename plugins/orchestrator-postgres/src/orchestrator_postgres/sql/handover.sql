@@ -1,5 +1,5 @@
 -- The hand-over: claim and delete, then accept, then commit; {schema} is our schema's quoted name.
--- The claim's {input}, {floor} and {limit} are literals, since a message of several statements has no parameters.
+-- The claim's {input}, {floor}, {server} and {limit} are literals, since a message of several statements has no parameters.
 
 -- name: begin
 -- The server's own deadlines stand behind ours: a client that vanished must not hold the input for long.
@@ -14,19 +14,26 @@ WHERE current_setting('client_connection_check_interval', true) IS NOT NULL AND 
 
 -- name: claim
 -- One orchestrator at a time hands an input over, so the order of each key holds. No row: somebody else is at it.
--- Never by cursor: a row that commits late has a low seq, and {floor} is below those that still may. MATERIALIZED, because a
--- plan may run a subquery more than once.
+-- Never by cursor: a row that commits late has a low seq, and {floor} is below those that still may. It holds on the server
+-- where it was found out. What somebody has locked is not taken, but seen: `first` is the lowest seq of all. MATERIALIZED,
+-- because a plan may run a subquery more than once.
 WITH turn AS MATERIALIZED (
-    SELECT own.asleep, pg_snapshot_xmin(now.seen)::text::bigint AS oldest, pg_snapshot_xmax(now.seen)::text::bigint AS newest
-    FROM {schema}.input AS own, pg_current_snapshot() AS now (seen) WHERE own.name = {input} FOR UPDATE OF own SKIP LOCKED
+    SELECT own.asleep, pg_snapshot_xmin(now.seen)::text::bigint AS oldest, here.server,
+           CASE WHEN here.server = {server} THEN {floor} ELSE 0 END AS low
+    FROM {schema}.input AS own, pg_current_snapshot() AS now (seen),
+         LATERAL (SELECT extract(epoch FROM pg_postmaster_start_time())::text) AS here (server)
+    WHERE own.name = {input} FOR UPDATE OF own SKIP LOCKED
 ), batch AS MATERIALIZED (
-    SELECT ctid FROM {schema}.outbox WHERE input = {input} AND seq >= {floor} AND EXISTS (SELECT FROM turn)
+    SELECT ctid FROM {schema}.outbox WHERE input = {input} AND seq >= (SELECT low FROM turn)
     ORDER BY seq LIMIT {limit} FOR UPDATE SKIP LOCKED
 ), gone AS (
     DELETE FROM {schema}.outbox AS o USING batch WHERE o.ctid = batch.ctid
     RETURNING o.seq, o.uid::text, o.op, o.location, o.id, o.key, o.payload::text, o.at
 )
-SELECT asleep, oldest, newest, seq, uid, op, location, id, key, payload, at FROM turn LEFT JOIN gone ON true ORDER BY seq
+SELECT asleep, oldest, pg_current_xact_id()::text::bigint AS own, server,
+       (SELECT min(seq) FROM {schema}.outbox WHERE input = {input} AND seq >= (SELECT low FROM turn)) AS first,
+       seq, uid, op, location, id, key, payload, at
+FROM turn LEFT JOIN gone ON true ORDER BY seq
 
 -- name: set_asleep
 UPDATE {schema}.input SET asleep = %(asleep)s WHERE name = %(input)s AND asleep <> %(asleep)s
