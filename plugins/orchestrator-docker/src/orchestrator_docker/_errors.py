@@ -1,4 +1,4 @@
-"""Every exception of the plugin, and the one place where an error of the SDK becomes one of them.
+"""Every exception of the plugin; `orchestrator_docker._sdk` makes the errors of the SDK ones of them.
 
 ::
 
