@@ -227,17 +227,22 @@ async def test_damage_turns_the_input_red_and_doctor_names_it(
 @pytest.mark.anyio
 @pytest.mark.parametrize("version", ["orchestrator-postgres objects, version 1", ""], ids=["older", "unknown"])
 async def test_older_objects_are_brought_up_to_date(table: Database, version: str) -> None:
-    """At the next start, in place: rows that wait are kept."""
+    """At the next start, in place: rows that wait are kept, and the outbox gets the settings of a new one."""
     context = new_context()
     async with watching(PostgresInput(table.dsn), context):
         pass
+    settings = "SELECT reloptions FROM pg_class WHERE oid = 'orchestrator.outbox'::regclass"
+    new = table.execute(settings)
     table.execute("INSERT INTO t VALUES (1)", f"COMMENT ON SCHEMA orchestrator IS '{version}'", _MUTE)
+    table.execute("ALTER TABLE orchestrator.outbox RESET (vacuum_truncate)")
+    assert new != table.execute(settings)
     error = await start_fails(PostgresInput(table.dsn, install="never"), context)
     assert "the objects in schema orchestrator" in str(error)
     async with watching(PostgresInput(table.dsn), context):
         table.execute("INSERT INTO t VALUES (2)")
         await settled(context)
     assert ["1", "2"] == [event.id for event in context.events]
+    assert new == table.execute(settings)
 
 
 def test_newer_objects_are_left_alone(table: Database, pipeline: Path) -> None:

@@ -34,7 +34,10 @@ CREATE TABLE IF NOT EXISTS {schema}.outbox (
     id       text NOT NULL,
     payload  json,
     at       timestamptz NOT NULL DEFAULT clock_timestamp()
-) WITH (autovacuum_vacuum_scale_factor = 0.01, autovacuum_vacuum_threshold = 1000, vacuum_truncate = off);
+) WITH (autovacuum_vacuum_scale_factor = 0.01, autovacuum_vacuum_threshold = 1000);
+
+-- An outbox that was there before gets it too. No reader and no writer waits for it.
+ALTER TABLE {schema}.outbox SET (vacuum_truncate = off);
 
 -- name: create_outbox_index
 CREATE INDEX IF NOT EXISTS outbox_input_seq ON {schema}.outbox (input, seq);
