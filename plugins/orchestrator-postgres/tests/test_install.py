@@ -176,6 +176,8 @@ _EACH = """DO $$ BEGIN
 END $$"""
 _MUTE = """CREATE OR REPLACE FUNCTION orchestrator.capture_insert() RETURNS trigger LANGUAGE plpgsql
            AS $$ BEGIN RETURN NULL; END $$"""
+_ALTER = "ALTER FUNCTION orchestrator.capture_insert {}"
+_CHANGED = "the function orchestrator.capture_insert is missing or has been changed"
 
 
 @pytest.mark.anyio
@@ -187,8 +189,11 @@ _MUTE = """CREATE OR REPLACE FUNCTION orchestrator.capture_insert() RETURNS trig
         (_EACH.format("DROP TRIGGER %I ON t"), "has no trigger"),
         (_EACH.format("ALTER TRIGGER %I ON t RENAME TO zz"), "has no trigger"),
         ("UPDATE orchestrator.input SET key_only = true", 'the row of input "raw" is not as configured'),
-        (_MUTE, "the function orchestrator.capture_insert is missing or has been changed"),
+        (_MUTE, _CHANGED),
         ("DROP FUNCTION orchestrator.capture_delete CASCADE", "the function orchestrator.capture_delete is missing"),
+        (_ALTER.format("SECURITY INVOKER"), _CHANGED),
+        (_ALTER.format("RESET ALL"), _CHANGED),
+        ("GRANT EXECUTE ON FUNCTION orchestrator.capture_insert TO PUBLIC", _CHANGED),
         ("DROP TABLE t; CREATE TABLE t (id int PRIMARY KEY)", "has no trigger"),
         ("CREATE TABLE created_later (id int PRIMARY KEY)", "public.created_later has no trigger"),
         ("ALTER TABLE t RENAME TO s", "public.s has no trigger"),
@@ -202,6 +207,9 @@ _MUTE = """CREATE OR REPLACE FUNCTION orchestrator.capture_insert() RETURNS trig
         "row",
         "muted",
         "no-function",
+        "invoker",
+        "settings",
+        "open-to-all",
         "replaced",
         "created-later",
         "renamed",

@@ -20,7 +20,8 @@ VERSION = 2
 """The version of the objects in the database; a newer plugin brings an older database up to date."""
 
 _OBJECT_FILES = ("schema", "capture", "backfill")
-_FUNCTION = re.compile(r"CREATE OR REPLACE FUNCTION [^(]*\.(\w+)\(.*?AS \$function\$(.*?)\$function\$", re.DOTALL)
+_FUNCTION = re.compile(r"CREATE OR REPLACE FUNCTION [^(]*\.(\w+)(\(.*?)AS \$function\$(.*?)\$function\$", re.DOTALL)
+_SETTING = re.compile(r"""\bSET "?(\w+)"? = (?:'([^']*)'|(.+?))(?=\s+SET\b|\s*$)""", re.MULTILINE)
 _COMMENT = "orchestrator-postgres objects, version "
 
 
@@ -43,6 +44,25 @@ class Server:
     prepared_transactions: int
     database: str
     user: str
+
+
+@attrs.frozen
+class Function:
+    """One of our functions.
+
+    Attributes:
+        name: its name; several may share it.
+        body: its source.
+        definer: it runs with its owner's rights.
+        settings: what it sets while it runs, as the catalogue has it: ``name=value``.
+        public: everybody may call it.
+    """
+
+    name: str
+    body: str
+    definer: bool
+    settings: frozenset[str]
+    public: bool = False
 
 
 @attrs.frozen(kw_only=True)
@@ -131,8 +151,11 @@ def read_state(connection: Connection, watch: Watch) -> State:
         rows = fetch(connection, statements["input"], names)
         row = dict(zip(columns, rows[0], strict=True)) if rows else None
     if version == VERSION:
-        there = set(fetch(connection, statements["functions"], names))
-        altered = sorted({name for name, body in function_bodies(watch.schema) if (name, body) not in there})
+        there = {
+            Function(name, body, definer, frozenset(settings), public)
+            for name, body, definer, settings, public in fetch(connection, statements["functions"], names)
+        }
+        altered = sorted({function.name for function in wanted_functions(watch.schema) if function not in there})
     tables, everything, missing = _read_tables(connection, statements, names, watch)
     roots = {table.location for table in tables}
     partitions = [table for table in everything if table.root in roots]
@@ -185,9 +208,16 @@ def object_statements(schema: str) -> Sequence[str]:
     return [statement for file in _OBJECT_FILES for statement in load(file, schema).values()]
 
 
-def function_bodies(schema: str) -> Sequence[tuple[str, str]]:
-    """Return the name and the body of each function that we create, as the catalogue has it."""
-    return _FUNCTION.findall("\n".join(object_statements(schema)))
+def wanted_functions(schema: str) -> Sequence[Function]:
+    """Return each function that we create, as the catalogue has it."""
+    return [
+        Function(name, body, "SECURITY DEFINER" in head, _settings(head))
+        for name, head, body in _FUNCTION.findall("\n".join(object_statements(schema)))
+    ]
+
+
+def _settings(head: str) -> frozenset[str]:
+    return frozenset(f"{name}={quoted or bare}" for name, quoted, bare in _SETTING.findall(head))
 
 
 def make_comment() -> str:

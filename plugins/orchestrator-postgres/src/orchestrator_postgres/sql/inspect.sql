@@ -13,8 +13,9 @@ FROM pg_namespace AS n WHERE n.nspname = %(name)s
 SELECT options::text, version, columns, changed, condition, key_only, max_payload, channel FROM {schema}.input WHERE name = %(input)s
 
 -- name: functions
--- Our functions' bodies, to be compared with those that we would create.
-SELECT p.proname, p.prosrc FROM pg_proc AS p JOIN pg_namespace AS n ON n.oid = p.pronamespace WHERE n.nspname = %(name)s
+-- Our functions, to be compared with those that we would create.
+SELECT p.proname, p.prosrc, p.prosecdef, coalesce(p.proconfig, '{}'), has_function_privilege('public', p.oid, 'EXECUTE')
+FROM pg_proc AS p JOIN pg_namespace AS n ON n.oid = p.pronamespace WHERE n.nspname = %(name)s
 
 -- name: tables
 -- Ordinary and partitioned tables of users, with what decides how they are watched.
