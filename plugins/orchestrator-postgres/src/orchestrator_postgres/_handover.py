@@ -146,7 +146,6 @@ class HandOver:
             group.cancel_scope.cancel()
         if broken:
             self._lose_bell(broken[0])
-            self.context.measure("listener_connected", 0.0)
 
     async def _tend(self, outbox: Outbox) -> None:
         """Do what is due besides the hand-over."""
@@ -182,14 +181,15 @@ class HandOver:
             else:
                 await self._bell.ping()
             self._bell_delay = PING_EVERY
+            self.context.measure("listener_connected", 1.0)
         except PostgresError as error:
             self._lose_bell(error)
             self._bell_delay = min(self._bell_delay * 2, _DEAF_MOST)
         self._next_bell = anyio.current_time() + self._bell_delay
-        self.context.measure("listener_connected", 0.0 if self._bell is None else 1.0)
 
     def _lose_bell(self, error: PostgresError) -> None:
         self.context.log.info("listening by polling for now: %s", error)
         if self._bell_session is not None:
             self._bell_session.sever()
         self._bell = self._bell_session = None
+        self.context.measure("listener_connected", 0.0)
