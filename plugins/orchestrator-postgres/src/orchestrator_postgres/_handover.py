@@ -26,13 +26,15 @@ if TYPE_CHECKING:
     from orchestrator_postgres._watch import Watch
 
 PING_EVERY = 10.0
+"""Seconds between two tests of the bell."""
 _DEAF_MOST = 300.0
 """The most seconds between two tries at a bell that can't be heard, as behind a pooler; each holds the hand-over up."""
-MEASURE_EVERY = 10.0
-_BLOCKED = 0.1
-"""Seconds between two tries at a page of the backfill that somebody else holds."""
 DEAF_POLL = 0.1
 """Seconds between looks while the bell does not work."""
+MEASURE_EVERY = 10.0
+"""Seconds between two measurements of what waits in the outbox."""
+_BLOCKED = 0.1
+"""Seconds between two tries at a page of the backfill that somebody else holds."""
 
 
 @attrs.define
