@@ -16,15 +16,17 @@ WHERE current_setting('client_connection_check_interval', true) IS NOT NULL AND 
 -- One orchestrator at a time hands an input over, so the order of each key holds. No row: somebody else is at it.
 -- Never by cursor: a row that commits late has a low seq, and {floor} is below those that still may. It holds on the server
 -- where it was found out. What somebody has locked is not taken, but seen: `first` is the lowest seq of all. MATERIALIZED,
--- because a plan may run a subquery more than once.
+-- because a plan may run a subquery more than once. The batch does not take `low` from its turn, for the planner would not
+-- know how little lies above it, and would sort all that waits.
 WITH turn AS MATERIALIZED (
     SELECT own.asleep, pg_snapshot_xmin(now.seen)::text::bigint AS oldest, here.server,
-           CASE WHEN here.server = {server} THEN {floor} ELSE 0 END AS low
+           CASE here.server WHEN {server} THEN {floor} ELSE 0 END AS low
     FROM {schema}.input AS own, pg_current_snapshot() AS now (seen),
          LATERAL (SELECT extract(epoch FROM pg_postmaster_start_time())::text) AS here (server)
     WHERE own.name = {input} FOR UPDATE OF own SKIP LOCKED
 ), batch AS MATERIALIZED (
-    SELECT ctid FROM {schema}.outbox WHERE input = {input} AND seq >= (SELECT low FROM turn)
+    SELECT ctid FROM {schema}.outbox WHERE input = {input} AND EXISTS (SELECT FROM turn)
+      AND seq >= CASE extract(epoch FROM pg_postmaster_start_time())::text WHEN {server} THEN {floor} ELSE 0 END
     ORDER BY seq LIMIT {limit} FOR UPDATE SKIP LOCKED
 ), gone AS (
     DELETE FROM {schema}.outbox AS o USING batch WHERE o.ctid = batch.ctid
