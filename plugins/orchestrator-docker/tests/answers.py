@@ -6,12 +6,12 @@ import contextlib
 import json
 import socketserver
 import struct
-import threading
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import attrs
+from unix_server import UnixServer
 
 Answer = bytes
 """All that goes over the connection."""
@@ -148,21 +148,8 @@ def recorded(socket: Path, answers: Script) -> Iterator[Recorded]:
             with contextlib.suppress(OSError):
                 self.wfile.write(engine.answer_to(line))
 
-    class Server(socketserver.ThreadingUnixStreamServer):
-        daemon_threads = True
-
-        def get_request(self) -> Any:
-            line, _ = super().get_request()
-            return line, ("", 0)
-
-    with Server(str(socket), Handler) as server:
-        thread = threading.Thread(target=server.serve_forever, args=(0.02,))
-        thread.start()
-        try:
-            yield engine
-        finally:
-            server.shutdown()
-            thread.join()
+    with contextlib.closing(UnixServer(socket, Handler)):
+        yield engine
 
 
 Serve = Callable[[Script], contextlib.AbstractContextManager[Recorded]]

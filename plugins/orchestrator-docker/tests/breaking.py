@@ -6,7 +6,6 @@ import contextlib
 import random
 import socket
 import socketserver
-import threading
 from collections import Counter
 from collections.abc import Iterator
 from enum import Enum
@@ -14,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from answers import answer
+from unix_server import UnixServer
 
 _PIECE = 64 * 1024
 _TROUBLE = answer({"message": "out of luck"}, 500)
@@ -48,8 +48,7 @@ class BreakingProxy:
         self.share = 0.0
         self.rng = random.Random(0)
         self.broken: Counter[Fault] = Counter()
-        self._server: socketserver.BaseServer | None = None
-        self._thread: threading.Thread | None = None
+        self._server: UnixServer | None = None
 
     @property
     def host(self) -> str:
@@ -65,24 +64,12 @@ class BreakingProxy:
                 with contextlib.suppress(OSError):
                     proxy._pass_on(self.rfile, self.wfile)
 
-        class Server(socketserver.ThreadingUnixStreamServer):
-            daemon_threads = True
-
-            def get_request(self) -> Any:
-                line, _ = super().get_request()
-                return line, ("", 0)
-
-        self._server = Server(str(self.socket), Handler)
-        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.02,))
-        self._thread.start()
+        self._server = UnixServer(self.socket, Handler)
 
     def close(self) -> None:
         """Listen no more: who comes is refused. What has begun goes on."""
         assert self._server is not None
-        assert self._thread is not None
-        self._server.shutdown()
-        self._thread.join()
-        self._server.server_close()
+        self._server.close()
         self.socket.unlink()
 
     def _pass_on(self, asked: Any, back: Any) -> None:

@@ -1,4 +1,4 @@
-"""A pipeline in a program of its own, to be killed while its containers run, and what its containers leave behind."""
+"""One attempt; a pipeline in a program of its own, to be killed while its containers run, and what they leave."""
 
 from __future__ import annotations
 
@@ -15,13 +15,28 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Self
 
+import anyio
 from engines import IMAGE, Dockerd
+
+from orchestrator_core import Event
+from orchestrator_core.testing import FakeAttemptContext
+from orchestrator_docker import DockerProcess
 
 _PROGRAM = "import sys; from orchestrator_core.cli import main; sys.exit(main())"
 _LOOK_SECONDS = 0.02
 
+EVENT = Event(location="rain", operation="create", id="7")
+"""What happened, where it does not matter what."""
+
 STEPS = "echo start $PIPELINE_DELIVERY_ID >> /effects/log; sleep {}; echo end $PIPELINE_DELIVERY_ID >> /effects/log"
 """A script that leaves a mark when it starts and one when it ends."""
+
+
+async def attempt(host: str, *, context: FakeAttemptContext | None = None, **options: Any) -> None:
+    """Run one attempt on an engine."""
+    async with DockerProcess(image=IMAGE, command=["true"], host=host, **options) as process:
+        with anyio.fail_after(60):
+            await process.run(EVENT, context or FakeAttemptContext())
 
 
 class PipelineFolder:

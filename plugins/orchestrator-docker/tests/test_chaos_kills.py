@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -52,10 +52,10 @@ def test_orchestrator_killed_again_and_again(
 
 
 @pytest.fixture(params=["own_dockerd", "lasting_dockerd"], ids=["takes containers down", "live-restore"])
-def any_dockerd(request: pytest.FixtureRequest) -> Iterator[Dockerd]:
+def any_dockerd(request: pytest.FixtureRequest) -> Dockerd:
     """An engine of either kind."""
     dockerd: Dockerd = request.getfixturevalue(request.param)
-    return dockerd  # type: ignore[return-value]
+    return dockerd
 
 
 def test_engine_killed_again_and_again(any_dockerd: Dockerd, tmp_path: Path, times: Times) -> None:

@@ -15,16 +15,16 @@ import time
 from collections.abc import Iterator
 from importlib import metadata
 from pathlib import Path
-from typing import Any
 
 import anyio
 import pytest
 from answers import VERSION, Answer, Script, Serve, answer, chunked, container, ended, raw
 from anyio import to_thread
 from engines import IMAGE, Dockerd
+from pipelines import EVENT, attempt
 from trio.testing import MockClock
 
-from orchestrator_core import ConfigurationError, Event, MemoryJournal, RetryLater
+from orchestrator_core import ConfigurationError, MemoryJournal, RetryLater
 from orchestrator_core.testing import FakeAttemptContext
 from orchestrator_docker import (
     DockerProcess,
@@ -44,21 +44,12 @@ pytestmark = [
     pytest.mark.filterwarnings("ignore::ResourceWarning"),
 ]
 
-EVENT = Event(location="rain", operation="create", id="7")
-
 
 @pytest.fixture(autouse=True)
 def collected() -> Iterator[None]:
     """Let no later test hear of the sockets that the SDK left open."""
     yield
     gc.collect()
-
-
-async def attempt(host: str, *, context: FakeAttemptContext | None = None, **options: Any) -> None:
-    """Run one attempt on an engine."""
-    async with DockerProcess(image=IMAGE, command=["true"], host=host, **options) as process:
-        with anyio.fail_after(60):
-            await process.run(EVENT, context or FakeAttemptContext())
 
 
 _CHECK_AS_SOMEBODY = """

@@ -5,18 +5,16 @@ from __future__ import annotations
 import struct
 import time
 from collections.abc import Sequence
-from typing import Any
 
-import anyio
 import pytest
 from answers import LABELS, Answer, Script, Serve, answer, container, ended, log, raw, runs_until_killed
 from engines import IMAGE
+from pipelines import EVENT, attempt
 
 from orchestrator_core import (
     Delivery,
     DeliveryQuery,
     DeliveryState,
-    Event,
     MemoryJournal,
     ProcessStatus,
     RetryLater,
@@ -27,15 +25,6 @@ from orchestrator_docker._engine import Engine
 from orchestrator_docker._logs import Follower
 
 pytestmark = pytest.mark.anyio
-
-EVENT = Event(location="rain", operation="create", id="7")
-
-
-async def attempt(host: str, *, context: FakeAttemptContext | None = None, **options: Any) -> None:
-    """Run one attempt on an engine."""
-    async with DockerProcess(image=IMAGE, command=["true"], host=host, **options) as process:
-        with anyio.fail_after(60):
-            await process.run(EVENT, context or FakeAttemptContext())
 
 
 async def test_d92_start_whose_answer_is_lost(serve: Serve) -> None:
