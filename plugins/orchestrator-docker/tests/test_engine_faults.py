@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import gc
 import json
 import os
 import signal
@@ -12,7 +11,6 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
 from importlib import metadata
 from pathlib import Path
 
@@ -37,19 +35,7 @@ from orchestrator_docker import (
 from orchestrator_docker._engine import Engine
 from orchestrator_docker._sdk import refuse_replaced_urllib3
 
-pytestmark = [
-    pytest.mark.anyio,
-    # The SDK leaves a socket open that it could not connect, until the garbage is collected.
-    pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),
-    pytest.mark.filterwarnings("ignore::ResourceWarning"),
-]
-
-
-@pytest.fixture(autouse=True)
-def collected() -> Iterator[None]:
-    """Let no later test hear of the sockets that the SDK left open."""
-    yield
-    gc.collect()
+pytestmark = pytest.mark.anyio
 
 
 _CHECK_AS_SOMEBODY = """
