@@ -127,8 +127,8 @@ class Dockerd:
         subprocess.run(["mount", "-t", "tmpfs", "-o", size, "tmpfs", str(self.folder / "data")], check=True)
 
     def fill_disk(self) -> None:
-        """Leave no room on the engine's disk."""
-        with contextlib.suppress(OSError), self._filler.open("wb", buffering=0) as filler:
+        """Leave no room on the engine's disk; once more, if ended containers have given some back."""
+        with contextlib.suppress(OSError), self._filler.open("ab", buffering=0) as filler:
             while filler.write(bytes(1 << 12)):
                 pass
 

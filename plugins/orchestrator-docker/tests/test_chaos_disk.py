@@ -34,14 +34,18 @@ def test_disk_of_the_engine_full_again_and_again(
     Catches: an engine's own trouble counted against the job.
     """
     fills = times("full_disks", 10)
-    count = (fills + 1) * 16
+    count = (fills + 1) * 32
     pipeline = PipelineFolder(tmp_path, small_dockerd, count=count, script=STEPS.format(0.2))
     with pipeline.start().ended_at_last():
         for number in range(1, fills + 1):
             wait_until(lambda number=number: pipeline.has_done(8 * number), "containers end")  # type: ignore[misc]
             seen = pipeline.output.count(_FULL)
-            small_dockerd.fill_disk()
-            wait_until(lambda seen=seen: pipeline.output.count(_FULL) >= seen + 8, "the disk is full")  # type: ignore[misc]
+
+            def is_full(enough: int = seen + 8) -> bool:
+                small_dockerd.fill_disk()
+                return pipeline.output.count(_FULL) >= enough
+
+            wait_until(is_full, "the disk is full")
             small_dockerd.free_disk()
         assert 0 == pipeline.finish(600)
     deliveries = pipeline.deliveries()
