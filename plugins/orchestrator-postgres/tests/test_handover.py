@@ -97,6 +97,21 @@ async def test_b2_two_orchestrators_share_an_input_without_repeating(table: Data
     assert list(range(200)) == ids
 
 
+async def test_a_backlog_is_not_sorted_for_each_batch_of_it(table: Database) -> None:
+    """The planner knows nothing of the backlog, and would sort all of it each time, beyond its memory."""
+    context = new_context()
+    component = PostgresInput(table.dsn, batch=100)
+    async with watching(component, context):
+        await settled(context)
+    table.execute("INSERT INTO t SELECT generate_series(1, 5000)")
+    for setting in ("work_mem = '64kB'", "log_temp_files = 0", "log_min_messages = 'log'"):
+        table.execute(f"ALTER DATABASE {table.name} SET {setting}")
+    async with watching(component, context):
+        await settled(context)
+    assert 5_000 == len(context.events)
+    assert "temporary file" not in (table.server.home / "log").read_text()
+
+
 async def test_b17_no_transaction_of_ours_stays_open(table: Database) -> None:
     """B17: between two hand-overs there is none, so nothing holds back the cleaning of the user's tables."""
     context = new_context()

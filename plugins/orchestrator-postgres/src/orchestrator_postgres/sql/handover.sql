@@ -3,12 +3,16 @@
 
 -- name: begin
 -- The server's own deadlines stand behind ours: a client that vanished must not hold the input for long.
--- It and the claim go to the server as one message, for each trip there and back is a wait.
+-- It and the claim go to the server as one message, for each trip there and back is a wait. The planner is forbidden to sort:
+-- it believes the outbox to be as small as VACUUM last saw it, and would sort a whole backlog for each batch of it. What that
+-- makes a plan seem to cost must not have it compiled either.
 BEGIN;
 SET LOCAL synchronous_commit = on;
 SET LOCAL idle_in_transaction_session_timeout = '10s';
 SET LOCAL lock_timeout = '1s';
 SET LOCAL statement_timeout = '10s';
+SET LOCAL enable_sort = off;
+SET LOCAL jit = off;
 SELECT set_config('client_connection_check_interval', '1s', true)
 WHERE current_setting('client_connection_check_interval', true) IS NOT NULL AND version() LIKE '%linux%'
 
@@ -16,8 +20,7 @@ WHERE current_setting('client_connection_check_interval', true) IS NOT NULL AND 
 -- One orchestrator at a time hands an input over, so the order of each key holds. No row: somebody else is at it.
 -- Never by cursor: a row that commits late has a low seq, and {floor} is below those that still may. It holds on the server
 -- where it was found out. What somebody has locked is not taken, but seen: `first` is the lowest seq of all. MATERIALIZED,
--- because a plan may run a subquery more than once. The batch does not take `low` from its turn, for the planner would not
--- know how little lies above it, and would sort all that waits.
+-- because a plan may run a subquery more than once.
 WITH turn AS MATERIALIZED (
     SELECT own.asleep, pg_snapshot_xmin(now.seen)::text::bigint AS oldest, here.server,
            CASE here.server WHEN {server} THEN {floor} ELSE 0 END AS low
@@ -25,8 +28,7 @@ WITH turn AS MATERIALIZED (
          LATERAL (SELECT extract(epoch FROM pg_postmaster_start_time())::text) AS here (server)
     WHERE own.name = {input} FOR UPDATE OF own SKIP LOCKED
 ), batch AS MATERIALIZED (
-    SELECT ctid FROM {schema}.outbox WHERE input = {input} AND EXISTS (SELECT FROM turn)
-      AND seq >= CASE extract(epoch FROM pg_postmaster_start_time())::text WHEN {server} THEN {floor} ELSE 0 END
+    SELECT ctid FROM {schema}.outbox WHERE input = {input} AND seq >= (SELECT low FROM turn)
     ORDER BY seq LIMIT {limit} FOR UPDATE SKIP LOCKED
 ), gone AS (
     DELETE FROM {schema}.outbox AS o USING batch WHERE o.ctid = batch.ctid
@@ -42,8 +44,9 @@ UPDATE {schema}.input SET asleep = %(asleep)s WHERE name = %(input)s AND asleep 
 
 -- name: backlog
 -- How much waits to be handed over, counted up to a bound, and for how many seconds the oldest has waited.
-SELECT count(*), coalesce(extract(epoch FROM clock_timestamp() - min(at)), 0)::float8
-FROM (SELECT at FROM {schema}.outbox WHERE input = %(input)s ORDER BY seq LIMIT 100000) AS waiting
+SELECT (SELECT count(*) FROM (SELECT FROM {schema}.outbox WHERE input = %(input)s LIMIT 100000) AS waiting),
+       coalesce(extract(epoch FROM clock_timestamp() - (
+           SELECT at FROM {schema}.outbox WHERE input = %(input)s ORDER BY seq LIMIT 1)), 0)::float8
 
 -- name: limits
 -- For a page of the backfill: writers wait for it, so it waits for them only shortly.
