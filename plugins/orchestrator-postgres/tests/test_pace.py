@@ -87,3 +87,12 @@ def test_two_hundred_rows_a_second_let_it_sleep() -> None:
     for look in range(300):
         pace.found(1, now=look * 0.005)
     assert pace.asleep
+
+
+def test_one_stall_does_not_wake_it() -> None:
+    """A flush that took 50 ms has ten rows come at once, and the next comes alone. Fails if ten count as ten."""
+    pace = paced()
+    for look in range(100):
+        pace.found(1, now=look * 0.005)
+    pace.found(10, now=0.55)
+    assert pace.asleep

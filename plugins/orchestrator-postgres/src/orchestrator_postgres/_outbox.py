@@ -4,21 +4,27 @@ from __future__ import annotations
 
 import re
 import time
-from functools import partial
-from typing import TYPE_CHECKING, Any
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING
 
 import attrs
 
 from orchestrator_core import JSON, Event, EventError, Operation, load_json
 from orchestrator_postgres._floor import Floor
-from orchestrator_postgres._session import Connection, Session, fetch
+from orchestrator_postgres._session import Session, read_text
 from orchestrator_postgres._statements import load, quote_literal
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
-_OPERATIONS = {operation.value: operation for operation in Operation}
-_LITERAL = re.compile(r"\{(floor|server|limit|input)\}")
+    from psycopg.pq.abc import PGresult
+
+_OPERATIONS = {operation.value.encode(): operation for operation in Operation}
+_LITERAL = re.compile(r"\{(floor|server|limit|input|asleep)\}")
+_HEAD = 5
+"""So many columns of what `claim` returns say something of the look, the same in each row."""
+_COLUMNS = range(_HEAD, _HEAD + 8)
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 @attrs.frozen
@@ -58,11 +64,24 @@ class Outbox:
 
         Nothing is gone before `commit`; whatever ends the session brings the rows back.
         """
-        return await self.session.call(partial(self._claim, limit=limit), "claiming outbox rows")
+        floor = self._floor.choose(time.monotonic())
+        result = await self.session.ask(self._claiming(floor, limit), "claiming outbox rows")
+        if not result.ntuples:
+            await self.session.ask("ROLLBACK", "leaving the outbox to another orchestrator")
+            return Batch(held=True)
+        asleep, oldest, own, server, first, taken = (result.get_value(0, column) for column in range(_HEAD + 1))
+        lowest = None if taken is None or first is None else int(first)
+        self._floor.found(lowest, int(oldest or 0), int(own or 0), read_text(server or b""))
+        events = [] if taken is None else [_event(result, row) for row in range(result.ntuples)]
+        return Batch(events, asleep=asleep == b"t", whole=floor == 0)
 
     async def commit(self, *, asleep: bool | None = None) -> None:
         """Commit what was claimed; say whether writers shall ring from now on, if that changes."""
-        await self.session.call(partial(self._commit, asleep=asleep), "committing the hand-over")
+        message = "COMMIT"
+        if asleep is not None:
+            literals = {"input": quote_literal(self.input), "asleep": str(asleep).lower()}
+            message = f"{_fill(load('handover', self.schema)['set_asleep'], literals)}; {message}"
+        await self.session.ask(message, "committing the hand-over")
 
     async def backlog(self) -> tuple[int, float]:
         """Return how many rows wait, and for how many seconds the oldest has."""
@@ -70,22 +89,7 @@ class Outbox:
         rows = await self.session.execute(statement, {"input": self.input}, what="measuring the outbox")
         return rows[0][0], rows[0][1]
 
-    def _claim(self, connection: Connection, limit: int) -> Batch:
-        floor = self._floor.choose(time.monotonic())
-        cursor = connection.execute(self._claiming(floor, limit))
-        while cursor.nextset():
-            pass  # the claim is the last of the message's statements
-        rows = cursor.fetchall()
-        if not rows:
-            connection.execute("ROLLBACK")
-            return Batch(held=True)
-        asleep, oldest, own, server, first, taken = rows[0][:6]
-        self._floor.found(None if taken is None else first, oldest, own, server)
-        if taken is None:
-            return Batch(asleep=asleep, whole=floor == 0)
-        return Batch([_event(*row[5:]) for row in rows], asleep=asleep, whole=floor == 0)
-
-    def _claiming(self, floor: int, limit: int) -> bytes:
+    def _claiming(self, floor: int, limit: int) -> str:
         """Return the message that begins a transaction and claims."""
         statements = load("handover", self.schema)
         literals = {
@@ -94,42 +98,33 @@ class Outbox:
             "limit": str(limit),
             "input": quote_literal(self.input),
         }
-        # In one pass, so that nothing is looked for in what was put in.
-        claim = _LITERAL.sub(lambda found: literals[found[1]], statements["claim"])
-        return f"{statements['begin']};\n{claim}".encode()
-
-    def _commit(self, connection: Connection, *, asleep: bool | None) -> None:
-        if asleep is not None:
-            fetch(connection, load("handover", self.schema)["set_asleep"], {"input": self.input, "asleep": asleep})
-        connection.execute("COMMIT")
+        return f"{statements['begin']};\n{_fill(statements['claim'], literals)}"
 
 
-def _event(  # noqa: PLR0917 (a row, column by column)
-    seq: int,
-    uid: str,
-    op: str,
-    location: str,
-    id: str,  # noqa: A002
-    key: str | None,
-    payload: str | None,
-    at: Any,  # noqa: ANN401
-) -> Event:
+def _fill(statement: str, literals: Mapping[str, str]) -> str:
+    """Put literals into a statement, in one pass: so nothing is looked for in what was put in."""
+    return _LITERAL.sub(lambda found: literals[found[1]], statement)
+
+
+def _event(result: PGresult, row: int) -> Event:
+    """Make an event of a row, whose columns are the server's text."""
+    seq, uid, op, location, id_, key, payload, at = (result.get_value(row, column) or b"" for column in _COLUMNS)
     images = _images(payload)
     return Event(
-        location=location,
+        location=read_text(location),
         operation=_OPERATIONS[op],
-        id=id,
-        uid=f"{seq:012x}-{uid}",  # neighbours in the outbox are neighbours in the journal's index
+        id=read_text(id_),
+        uid=f"{int(seq):012x}-{uid.decode()}",  # neighbours in the outbox are neighbours in the journal's index
         data=images.get("data"),
         before=images.get("before"),
-        key=key,
-        time=at,
+        key=read_text(key) if key else None,
+        time=_EPOCH + timedelta(microseconds=int(at)),
     )
 
 
-def _images(payload: str | None) -> dict[str, JSON]:
+def _images(payload: bytes) -> dict[str, JSON]:
     try:
-        images: dict[str, JSON] = load_json(payload or "{}")
+        images: dict[str, JSON] = load_json(read_text(payload) or "{}")
     except EventError:
         # A json column takes what no event can hold, such as a number out of every range.
         return {"data": {"truncated": True}}

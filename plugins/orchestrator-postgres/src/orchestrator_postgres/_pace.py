@@ -22,6 +22,8 @@ _MEMORY = 0.1
 """Seconds over which the rate is averaged."""
 _SHARE = 0.1
 """How much the newest look counts in the average of rows a look."""
+_MANY = 2
+"""More rows in a look count as so many: one stall, of a disk or of a machine, brings many together."""
 
 
 @attrs.define
@@ -56,7 +58,7 @@ class Pace:
         self._rate = self._rate * math.exp((self._last_look - now) / _MEMORY) + rows / _MEMORY
         self._last_look = now
         if rows and self.asleep:
-            self._rows += (rows - self._rows) * _SHARE
+            self._rows += (min(rows, _MANY) - self._rows) * _SHARE
         queued = self.asleep and self._rate >= _QUEUE_FROM and self._rows >= _QUEUED
         if queued or self._rate >= _BUSY_FROM:
             self._busy, self._last_busy = True, now

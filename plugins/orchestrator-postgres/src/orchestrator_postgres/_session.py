@@ -1,8 +1,10 @@
-"""`Session`: one connection, driven from worker threads, where every call has a deadline.
+"""`Session`: one connection, where every call has a deadline.
 
 psycopg's asynchronous connection runs on asyncio alone, so the synchronous one is used and the event loop may be any.
-A thread can't be cancelled: when a call is, or runs out of time, the connection's socket is shut down under it. The
-call then fails at once in its thread, and the server rolls back.
+Most calls are made in a worker thread. A thread can't be cancelled: when a call is, or runs out of time, the
+connection's socket is shut down under it. The call then fails at once in its thread, and the server rolls back. What is
+called often waits for its answer in the event loop instead, by libpq's own means: a thread takes longer to wake than
+the server to answer.
 """
 
 from __future__ import annotations
@@ -26,6 +28,8 @@ from orchestrator_postgres._errors import UnreachableError, wrap
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
+
+    from psycopg.pq.abc import PGresult
 
 Result = TypeVar("Result")
 Connection = psycopg.Connection[tuple[Any, ...]]
@@ -123,6 +127,50 @@ class Session:
             if self._awaited:
                 self.sever()
 
+    async def ask(self, message: str, what: str, *, within: float = CALL_WITHIN) -> PGresult:
+        """Run a message of statements without parameters, and without a thread; return what the last one returned.
+
+        Args:
+            message: SQL, short enough for the socket to take it at once.
+            what: what it does, for messages.
+            within: seconds after which the connection is given up.
+
+        Raises:
+            UnreachableError: the connection broke, or the time ran out.
+            PostgresError: the server refused.
+        """
+        result = None
+        try:
+            with anyio.fail_after(within):
+                self._connection.pgconn.send_query(message.encode())
+                result = await self._receive()
+            if result.status == psycopg.pq.ExecStatus.FATAL_ERROR:
+                raise psycopg.errors.error_from_result(result)
+        except psycopg.Error as error:
+            raise wrap(error, what, self._where, self._user) from error
+        except TimeoutError:
+            raise UnreachableError(self._where, f"{what}: no answer within {within:g} s") from None
+        finally:
+            if result is None:
+                self.sever()
+        return result
+
+    async def _receive(self) -> PGresult:
+        """Wait for all results of a message; return the last one, for it is where an error is."""
+        pgconn = self._connection.pgconn
+        last: PGresult | None = None
+        while True:
+            while pgconn.is_busy():
+                await anyio.wait_readable(pgconn.socket)
+                pgconn.consume_input()
+            result = pgconn.get_result()
+            if result is None:
+                break
+            last = result
+        if last is None:
+            raise psycopg.OperationalError("the server has not answered")
+        return last
+
     def _run(self, work: Callable[[Connection], Result]) -> Result:
         with self._lock:
             if self._severed:
@@ -172,15 +220,20 @@ def fetch(connection: Connection, statement: str, parameters: Mapping[str, Any] 
     return cursor.fetchall() if cursor.description is not None else []
 
 
+def read_text(data: bytes) -> str:
+    """Read text as the server sends it: UTF-8, or of a database without an encoding anything; Latin-1 loses no byte."""
+    try:
+        return data.decode()
+    except UnicodeDecodeError:
+        return data.decode("latin-1")
+
+
 class _AnyText(Loader):
-    """Reads bytes that may be text of any encoding; Latin-1 loses none of them."""
+    """Reads bytes that may be text of any encoding."""
 
     def load(self, data: Buffer) -> str:
         """Return the text."""
-        try:
-            return bytes(data).decode()
-        except UnicodeDecodeError:
-            return bytes(data).decode("latin-1")
+        return read_text(bytes(data))
 
 
 class _Utf8(StrDumperUnknown):

@@ -1,5 +1,5 @@
 -- The hand-over: claim and delete, then accept, then commit; {schema} is our schema's quoted name.
--- The claim's {input}, {floor}, {server} and {limit} are literals, since a message of several statements has no parameters.
+-- {input}, {floor}, {server}, {limit} and {asleep} are literals, since a message of several statements has no parameters.
 
 -- name: begin
 -- The server's own deadlines stand behind ours: a client that vanished must not hold the input for long.
@@ -32,7 +32,8 @@ WITH turn AS MATERIALIZED (
     ORDER BY seq LIMIT {limit} FOR UPDATE SKIP LOCKED
 ), gone AS (
     DELETE FROM {schema}.outbox AS o USING batch WHERE o.ctid = batch.ctid
-    RETURNING o.seq, o.uid::text, o.op, o.location, o.id, o.key, o.payload::text, o.at
+    RETURNING o.seq, o.uid::text, o.op, o.location, o.id, o.key, o.payload::text,
+              (extract(epoch FROM o.at) * 1000000)::bigint AS at
 )
 SELECT asleep, oldest, pg_current_xact_id()::text::bigint AS own, server,
        (SELECT min(seq) FROM {schema}.outbox WHERE input = {input} AND seq >= (SELECT low FROM turn)) AS first,
@@ -40,7 +41,7 @@ SELECT asleep, oldest, pg_current_xact_id()::text::bigint AS own, server,
 FROM turn LEFT JOIN gone ON true ORDER BY seq
 
 -- name: set_asleep
-UPDATE {schema}.input SET asleep = %(asleep)s WHERE name = %(input)s AND asleep <> %(asleep)s
+UPDATE {schema}.input SET asleep = {asleep} WHERE name = {input} AND asleep <> {asleep}
 
 -- name: backlog
 -- How much waits to be handed over, counted up to a bound, and for how many seconds the oldest has waited.
