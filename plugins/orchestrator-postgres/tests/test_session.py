@@ -1,0 +1,68 @@
+"""A connection that is asked in the event loop: its answers, its errors, and its end."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import anyio
+import pytest
+from servers import Database, until
+
+from orchestrator_core import Secret
+from orchestrator_postgres import PostgresError
+from orchestrator_postgres._errors import UnreachableError
+from orchestrator_postgres._session import Session
+from orchestrator_postgres._target import Target
+
+pytestmark = pytest.mark.anyio
+
+_OURS = "SELECT FROM pg_stat_activity WHERE application_name = 'orchestrator' AND datname = current_database()"
+
+
+@asynccontextmanager
+async def opened(database: Database) -> AsyncIterator[Session]:
+    """A session of a database."""
+    async with Target(Secret(database.dsn), Path()) as target, await target.connect() as session:
+        yield session
+
+
+async def test_the_last_result_of_a_message_is_its_answer(database: Database) -> None:
+    """What goes before it sets the transaction up."""
+    async with opened(database) as session:
+        result = await session.ask("BEGIN; SELECT 1; SELECT 2, NULL; COMMIT; SELECT 3, NULL", "asking")
+        assert (b"3", None) == (result.get_value(0, 0), result.get_value(0, 1))
+
+
+async def test_an_error_in_a_message_names_what_was_tried_and_leaves_the_session_open(database: Database) -> None:
+    """The server skips the rest of the message. Fails if an earlier result hides the error."""
+    async with opened(database) as session:
+        with pytest.raises(PostgresError, match=r"counting rows in .*nowhere.*42P01"):
+            await session.ask("SELECT 1; SELECT count(*) FROM nowhere; SELECT 2", "counting rows")
+        assert b"4" == (await session.ask("SELECT 4", "asking")).get_value(0, 0)
+
+
+async def test_a_session_that_was_ended_is_unreachable(database: Database) -> None:
+    """Whoever ended it, the input connects again."""
+    async with opened(database) as session:
+        database.execute(_OURS.replace("SELECT", "SELECT pg_terminate_backend(pid)", 1))
+        with pytest.raises(UnreachableError):
+            await session.ask("SELECT 1", "asking")
+
+
+@pytest.mark.parametrize("cut", ["cancelled", "late"])
+async def test_a_question_that_is_given_up_ends_its_transaction(database: Database, cut: str) -> None:
+    """Nothing stays claimed by a session that nobody waits for."""
+    async with opened(database) as session:
+        late = cut == "late"
+        with anyio.CancelScope() as scope:
+            if late:
+                with pytest.raises(UnreachableError, match=r"no answer within 0\.2 s"):
+                    await session.ask("BEGIN; SELECT pg_sleep(3600)", "sleeping", within=0.2)
+            else:
+                scope.deadline = anyio.current_time() + 0.2
+                await session.ask("BEGIN; SELECT pg_sleep(3600)", "sleeping")
+        assert not session.is_idle
+        database.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE wait_event = 'PgSleep'")
+        await anyio.to_thread.run_sync(until, lambda: [] == database.execute(_OURS), "the end of the session")
