@@ -76,9 +76,11 @@ def test_many_rows_one_at_a_time_wake_it() -> None:
 def test_writers_that_queue_up_to_ring_wake_it() -> None:
     """On a slow disk they are few a second because they ring. Fails if only many rows a second wake the reader."""
     pace = paced()
+    asleep = []
     for look in range(300):
         pace.found(1 + look % 2, now=look * 0.006)
-    assert not pace.asleep
+        asleep.append(pace.asleep)
+    assert False in asleep
 
 
 def test_two_hundred_rows_a_second_let_it_sleep() -> None:
@@ -96,3 +98,28 @@ def test_one_stall_does_not_wake_it() -> None:
         pace.found(1, now=look * 0.005)
     pace.found(10, now=0.55)
     assert pace.asleep
+
+
+def test_a_trial_without_the_bell_that_shows_nothing_is_short_and_not_soon_repeated() -> None:
+    """A slow machine has rows come in twos as queues do. Fails if the reader goes on to look at a distance for that."""
+    pace = paced()
+    awake = 0
+    for look in range(3_000):
+        pace.found(2, now=look * 0.01)
+        awake += not pace.asleep
+    assert 0 < awake <= 3 * 31
+
+
+def test_a_trial_that_shows_how_fast_writers_are_goes_on() -> None:
+    """Freed of ringing they bring more than enough to keep it awake."""
+    pace = paced()
+    now = 0.0
+    while pace.asleep:
+        now += 0.006
+        pace.found(2, now=now)
+    awake = []
+    for _ in range(300):
+        now += 0.005
+        pace.found(20, now=now)
+        awake.append(not pace.asleep)
+    assert all(awake)

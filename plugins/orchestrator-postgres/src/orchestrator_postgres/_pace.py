@@ -14,9 +14,14 @@ _BUSY_FROM = 500.0
 _QUEUE_FROM, _QUEUED = 100.0, 1.25
 """From so many rows a second on, so many a look, on average, say that writers queue up to ring: one at a time, each for
 a flush of the disk. They are then so slow that a sleeping reader keeps up with them, and does not learn how fast they
-could be."""
-_BREATH = 0.01
-"""Seconds between two looks that found less than a full batch while busy; the database gets the processor."""
+could be. If they are no faster without ringing, it was something else."""
+_TRIAL = 0.3
+"""Seconds for which writers need not ring, to see whether they are faster then."""
+_DOUBT_FIRST, _DOUBT_MOST = 5.0, 300.0
+"""Seconds between two such trials; doubled by each that was in vain."""
+_BREATH, _SHORT_BREATH = 0.01, 0.005
+"""Seconds between two looks that found less than a full batch while busy, with many rows and with few: the database
+gets the processor."""
 _HELD = 0.05
 _MEMORY = 0.1
 """Seconds over which the rate is averaged."""
@@ -46,7 +51,9 @@ class Pace:
     _rows: float = 1.0
     _last_look: float = 0.0
     _busy: bool = False
-    _last_busy: float = 0.0
+    _busy_until: float = 0.0
+    _next_trial: float = 0.0
+    _doubt: float = _DOUBT_FIRST
 
     @property
     def asleep(self) -> bool:
@@ -59,11 +66,15 @@ class Pace:
         self._last_look = now
         if rows and self.asleep:
             self._rows += (min(rows, _MANY) - self._rows) * _SHARE
-        queued = self.asleep and self._rate >= _QUEUE_FROM and self._rows >= _QUEUED
-        if queued or self._rate >= _BUSY_FROM:
-            self._busy, self._last_busy = True, now
-        elif self._busy and now - self._last_busy >= self.linger:
-            self._busy, self._rows = False, 1.0
+        if self._rate >= _BUSY_FROM:
+            self._busy, self._busy_until = True, now + self.linger
+            self._next_trial, self._doubt = now, _DOUBT_FIRST
+        elif self._busy:
+            if now >= self._busy_until:
+                self._busy, self._rows = False, 1.0
+        elif self._rate >= _QUEUE_FROM and self._rows >= _QUEUED and now >= self._next_trial:
+            self._busy, self._busy_until = True, now + _TRIAL
+            self._next_trial, self._doubt = now + self._doubt, min(self._doubt * 2, _DOUBT_MOST)
 
     def wait(self, rows: int, limit: int, *, held: bool) -> float:
         """Return the seconds to wait before the next look, unless somebody rings; 0 for at once.
@@ -78,7 +89,7 @@ class Pace:
         if rows >= limit:
             return 0.0
         if self._busy:
-            return _BREATH
+            return _BREATH if self._rate >= _BUSY_FROM else _SHORT_BREATH
         if rows and not self.asleep:
             return 0.0
         return self.poll  # while it sleeps, whatever was committed since the look has rung

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 VERSION = 2
 """The version of the objects in the database; a newer plugin brings an older database up to date."""
 
-_OBJECT_FILES = ("schema", "capture", "backfill")
+_OBJECT_FILES = ("schema", "capture", "backfill", "claim")
 _FUNCTION = re.compile(r"CREATE OR REPLACE FUNCTION [^(]*\.(\w+)(\(.*?)AS \$function\$(.*?)\$function\$", re.DOTALL)
 _SETTING = re.compile(r"""\bSET "?(\w+)"? = (?:'([^']*)'|(.+?))(?=\s+SET\b|\s*$)""", re.MULTILINE)
 _COMMENT = "orchestrator-postgres objects, version "

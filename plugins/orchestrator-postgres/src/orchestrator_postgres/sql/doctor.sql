@@ -6,7 +6,9 @@ SELECT right_name, has FROM (VALUES
     ('DELETE on outbox', has_table_privilege(%(schema)s || '.outbox', 'DELETE')),
     ('UPDATE (seq) on outbox', has_column_privilege(%(schema)s || '.outbox', 'seq', 'UPDATE')),
     ('SELECT on input', has_table_privilege(%(schema)s || '.input', 'SELECT')),
-    ('UPDATE (asleep) on input', has_column_privilege(%(schema)s || '.input', 'asleep', 'UPDATE'))
+    ('UPDATE (asleep) on input', has_column_privilege(%(schema)s || '.input', 'asleep', 'UPDATE')),
+    ('EXECUTE on claim', coalesce(has_function_privilege(
+        to_regprocedure(%(schema)s || '.claim(text, bigint, text, integer)'), 'EXECUTE'), false))
 ) AS needed (right_name, has)
 
 -- name: superusers

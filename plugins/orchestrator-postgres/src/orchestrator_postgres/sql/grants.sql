@@ -15,3 +15,6 @@ GRANT SELECT, DELETE ON {schema}.backfill TO {role}
 
 -- name: backfill_page
 GRANT EXECUTE ON FUNCTION {schema}.backfill_page(text, oid, text, integer) TO {role}
+
+-- name: claim
+GRANT EXECUTE ON FUNCTION {schema}.claim(text, bigint, text, integer) TO {role}
