@@ -27,7 +27,7 @@ from psycopg.types.string import StrDumperUnknown
 from orchestrator_postgres._errors import UnreachableError, wrap
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterator, Mapping
 
     from psycopg.pq.abc import PGresult
 
@@ -117,12 +117,8 @@ class Session:
         """
         self._awaited = True
         try:
-            with anyio.fail_after(within):
+            with self._explaining(what, within):
                 return await to_thread.run_sync(self._run, work, abandon_on_cancel=True, limiter=self._limiter)
-        except psycopg.Error as error:
-            raise wrap(error, what, self._where, self._user) from error
-        except TimeoutError:
-            raise UnreachableError(self._where, f"{what}: no answer within {within:g} s") from None
         finally:
             if self._awaited:
                 self.sever()
@@ -141,19 +137,26 @@ class Session:
         """
         result = None
         try:
-            with anyio.fail_after(within):
+            with self._explaining(what, within):
                 self._connection.pgconn.send_query(message.encode())
                 result = await self._receive()
-            if result.status == psycopg.pq.ExecStatus.FATAL_ERROR:
-                raise psycopg.errors.error_from_result(result)
-        except psycopg.Error as error:
-            raise wrap(error, what, self._where, self._user) from error
-        except TimeoutError:
-            raise UnreachableError(self._where, f"{what}: no answer within {within:g} s") from None
+                if result.status == psycopg.pq.ExecStatus.FATAL_ERROR:
+                    raise psycopg.errors.error_from_result(result)
         finally:
             if result is None:
                 self.sever()
         return result
+
+    @contextlib.contextmanager
+    def _explaining(self, what: str, within: float) -> Iterator[None]:
+        """Bound what is awaited in the block, and make its errors ours."""
+        try:
+            with anyio.fail_after(within):
+                yield
+        except psycopg.Error as error:
+            raise wrap(error, what, self._where, self._user) from error
+        except TimeoutError:
+            raise UnreachableError(self._where, f"{what}: no answer within {within:g} s") from None
 
     async def _receive(self) -> PGresult:
         """Wait for all results of a message; return the last one, for it is where an error is."""
