@@ -75,7 +75,7 @@ class Endpoint:
     challenges: bool = False
     waiting: int = attrs.field(init=False, default=0)
     _context: InputContext | None = None
-    _gathering: Gathering | None = None
+    _gathering: Gathering = attrs.field(init=False)
     _done: anyio.Event = attrs.field(factory=anyio.Event)
     _refused: int = 0
     _is_healthy: bool = True
@@ -83,7 +83,8 @@ class Endpoint:
     @asynccontextmanager
     async def open(self, context: InputContext) -> AsyncIterator[None]:
         """Accept requests while the block runs; on leaving it, wait for those that the journal is about to commit."""
-        self._context, self._gathering = context, (gathering := Gathering(context))
+        self._gathering = gathering = Gathering(context, self.limits.answer_seconds)
+        self._context = context
         until_answered = anyio.CancelScope(shield=True)
 
         async def gather() -> None:
@@ -171,15 +172,13 @@ class Endpoint:
             raise Refusal(408, "the body took too long", connection="close") from None
 
     async def _emit(self, context: InputContext, event: Event) -> Event:
-        gathering = self._gathering
-        if self._context is not context or gathering is None:
+        if self._context is not context:
             raise _absent()
         if self.waiting >= self.limits.queue:
             raise Refusal(429, "too many requests at a time", retry_after=_RETRY_AFTER)
         self.waiting += 1
         try:
-            async with asyncio.timeout(self.limits.answer_seconds):
-                accepted = await gathering.emit(event)
+            accepted = await self._gathering.emit(event)
         except TimeoutError:
             self._report(context, f"the journal has not answered within {self.limits.answer_seconds:g} s")
             raise Refusal(503, "can't be stored just now", "the journal is slow", retry_after=_RETRY_AFTER) from None
