@@ -50,3 +50,4 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--times", action="append", default=[], metavar="FAULT=N", help="how often one fault strikes")
     parser.addoption("--kills", type=int, default=0, help="how often the kill loop kills (50 in CI, else 5)")
     parser.addoption("--seed", type=int, default=20260504, help="seed of the kill loop's random moments")
+    parser.addoption("--postgres", action="append", default=[], metavar="DIR", help="test the plugin on DIR/postgres")

@@ -70,6 +70,16 @@ def services(session: nox.Session) -> None:
 
 
 @nox.session
+def postgres_versions(session: nox.Session) -> None:
+    """Run the PostgreSQL plugin's tests on other servers; each argument is a directory with `initdb` and `postgres`."""
+    if not session.posargs:
+        session.error("name the servers' directories: nox -s postgres_versions -- /usr/lib/postgresql/*/bin")
+    _install(session, "test")
+    servers = [f"--postgres={directory}" for directory in session.posargs]
+    session.run("pytest", "plugins/orchestrator-postgres/tests", "-m", "not chaos", *servers, env={"CI": "true"})
+
+
+@nox.session
 def chaos(session: nox.Session) -> None:
     """Kill and cut at random, as often as each test says, and look for what was lost; arguments go to pytest."""
     _install(session, "test")

@@ -51,9 +51,19 @@ class Server:
         assert self._process is not None
         return self._process.pid
 
+    @property
+    def version(self) -> int:
+        """Its major version."""
+        return int((self.home / "data" / "PG_VERSION").read_text())
+
     def dsn(self, database: str = "postgres", user: str = "postgres") -> str:
         """Return a connection string."""
         return f"host={self.home} port={self.port} dbname={database} user={user}"
+
+    def client(self, name: str) -> str:
+        """Return a client's program that understands the server: its own, else the embedded one, as the newest."""
+        own = self.binaries / name
+        return str(own if own.exists() else find_binaries(EMBEDDED) / name)
 
     def initialise(self) -> None:
         """Make the data directory."""
@@ -144,11 +154,13 @@ class Database:
 
 
 def find_binaries(kind: str) -> Path:
-    """Return the directory of a server's programs; where there are none, skip loudly, or fail in CI."""
+    """Return the directory of a server's programs, if `kind` is none; without Debian's, skip loudly or fail in CI."""
     if kind == EMBEDDED:
         from orchestrator_postgres._place import Place  # noqa: PLC0415
 
         return Place.of(Path(tempfile.mkdtemp(prefix="orchestrator-place-"))).binaries()
+    if kind != DEBIAN:
+        return Path(kind).resolve()
     found = (
         subprocess.run(["pg_config", "--bindir"], capture_output=True, text=True, check=False) if _has_pg() else None
     )

@@ -12,7 +12,7 @@ from typing import Any
 import attrs
 import psycopg
 import pytest
-from servers import DEBIAN, Server, serving
+from servers import Server, serving
 
 from orchestrator_postgres import PostgresInput
 from orchestrator_postgres._errors import ConnectionStringError, PostgresError, UnreachableError, UnsafeServerError
@@ -27,9 +27,9 @@ def anyio_backend() -> str:
 
 
 @pytest.fixture(scope="module")
-def guarded() -> Iterator[Server]:
+def guarded(installed: str) -> Iterator[Server]:
     """A server that asks one role for a password, and shuts another one out."""
-    with serving(DEBIAN) as server:
+    with serving(installed) as server:
         hba = server.home / "data" / "pg_hba.conf"
         hba.write_text(f"local all keeper scram-sha-256\nlocal all stranger reject\n{hba.read_text()}")
         with psycopg.connect(server.dsn(), autocommit=True) as connection:

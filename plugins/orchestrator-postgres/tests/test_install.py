@@ -59,9 +59,7 @@ def run(pipeline: Path, *arguments: str) -> Result:
 
 def dump(database: Database) -> str:
     """Return the schema of a database as SQL."""
-    command = [str(database.server.binaries / "pg_dump"), "--schema-only", "-d", database.dsn]
-    if not (database.server.binaries / "pg_dump").exists():
-        command[0] = "pg_dump"
+    command = [database.server.client("pg_dump"), "--schema-only", "-d", database.dsn]
     text = subprocess.run(command, capture_output=True, text=True, check=True).stdout
     return "\n".join(line for line in text.splitlines() if not line.startswith("\\"))  # a random key of newer versions
 
