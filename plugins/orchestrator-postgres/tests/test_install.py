@@ -364,6 +364,18 @@ def test_backfill_command_reads_and_says_so(table: Database, pipeline: Path) -> 
     assert [("read", 14)] == table.execute("SELECT op, count(*) FROM orchestrator.outbox GROUP BY op")
 
 
+@pytest.mark.parametrize("command", ["sql", "install", "doctor", "backfill", "uninstall"])
+def test_every_command_refuses_a_server_that_is_too_old(table: Database, pipeline: Path, command: str) -> None:
+    """It says so, not which column of the catalogue it misses. The server lies about its version by a function."""
+    table.execute(
+        "CREATE SCHEMA lies",
+        """CREATE FUNCTION lies.current_setting(name text) RETURNS text LANGUAGE sql AS
+           $$ SELECT CASE name WHEN 'server_version_num' THEN '120022' ELSE pg_catalog.current_setting(name) END $$""",
+        f"ALTER DATABASE {table.name} SET search_path = lies, pg_catalog, public",
+    )
+    assert "runs Postgres 12; 13 or newer is needed" in str(run(pipeline, command).exception)
+
+
 @pytest.mark.anyio
 async def test_fsync_off_is_refused_unless_told(table: Database) -> None:
     """A server that can lose what it confirmed is refused; whoever knows may say so."""

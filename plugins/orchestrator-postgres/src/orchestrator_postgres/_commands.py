@@ -15,7 +15,7 @@ import attrs
 import click
 
 from orchestrator_core import Configuration, ConfigurationError
-from orchestrator_postgres._input import PostgresInput
+from orchestrator_postgres._input import PostgresInput, require_known
 from orchestrator_postgres._target import Target, secret
 
 if TYPE_CHECKING:
@@ -143,9 +143,12 @@ def _from_environment(variable: str) -> str:
 
 
 async def _on_session(name: str, component: PostgresInput, work: Work) -> None:
+    from orchestrator_postgres._state import read_server  # noqa: PLC0415 (brings psycopg)
+
     target = Target(secret(component.connection_string), component.directory, "orchestrator postgres")
     async with target, await target.connect() as session:
         click.echo(f"-- input {name}, {session.where}", err=True)
+        require_known(await session.call(read_server, "reading the server's settings"), session.where)
         await work(session, component.watch(name))
 
 

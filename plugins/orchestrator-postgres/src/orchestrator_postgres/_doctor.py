@@ -18,7 +18,6 @@ if TYPE_CHECKING:
 
 _OLD_TRANSACTION_SECONDS = 600
 _OLD_ROW_SECONDS = 60
-_OLDEST = 13
 
 
 @attrs.frozen
@@ -49,8 +48,7 @@ def _examine(connection: Connection, watch: Watch) -> list[Finding]:
 
 def _server(state: State) -> Iterator[Finding]:
     server = state.server
-    major = server.version // 10_000
-    yield Finding("ok" if major >= _OLDEST else "wrong", f"Postgres {major}, database {server.database}")
+    yield Finding("ok", f"Postgres {server.version // 10_000}, database {server.database}")
     if server.in_recovery:
         yield Finding("wrong", "the server is a standby or still recovers: connect to the primary")
     if not server.fsync:

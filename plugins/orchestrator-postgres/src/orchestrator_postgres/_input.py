@@ -192,6 +192,16 @@ class PostgresInput:
         return server
 
 
+def require_known(server: Server, where: str) -> None:
+    """See that a server is new enough for our statements, which otherwise fail at some column that it lacks.
+
+    Raises:
+        UnsafeServerError: it is not.
+    """
+    if server.version < OLDEST_SERVER:
+        raise UnsafeServerError(f"{where} runs Postgres {server.version // 10_000}; 13 or newer is needed")
+
+
 def require_fit(server: Server, where: str, *, accept_fsync_off: bool) -> None:
     """See that a server can keep the promise.
 
@@ -199,8 +209,7 @@ def require_fit(server: Server, where: str, *, accept_fsync_off: bool) -> None:
         UnsafeServerError: it can't.
         UnreachableError: it takes no writes just now.
     """
-    if server.version < OLDEST_SERVER:
-        raise UnsafeServerError(f"{where} runs Postgres {server.version // 10_000}; 13 or newer is needed")
+    require_known(server, where)
     if server.in_recovery:
         raise UnreachableError(where, "it is a standby or still recovers; waiting for it to take writes")
     if not server.fsync and not accept_fsync_off:
