@@ -9,10 +9,12 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import anyio
 import attrs
 import psycopg
 import pytest
 from servers import Server, serving
+from watching import new_context, watching
 
 from orchestrator_postgres import PostgresInput
 from orchestrator_postgres._errors import ConnectionStringError, PostgresError, UnreachableError, UnsafeServerError
@@ -101,6 +103,25 @@ async def test_a_role_that_may_not_look_is_told_the_grant(guarded: Server) -> No
         database.execute("CREATE SCHEMA orchestrator", "CREATE TABLE orchestrator.input (name text)")
         error = await refusal(database.as_user("weak"), tables=["*.*"], install="never")
     assert 'permission denied for schema orchestrator; run GRANT USAGE ON SCHEMA "orchestrator" TO "weak"' in str(error)
+
+
+@pytest.mark.anyio
+async def test_a_role_that_may_not_claim_is_told_the_command(guarded: Server) -> None:
+    """As after an update that only the owner has installed."""
+    with guarded.database() as database:
+        database.execute("CREATE TABLE t (id int PRIMARY KEY)")
+        async with watching(PostgresInput(database.dsn), new_context("raw")):
+            pass
+        database.execute(
+            "GRANT USAGE ON SCHEMA orchestrator TO weak",
+            "GRANT ALL ON ALL TABLES IN SCHEMA orchestrator TO weak",
+        )
+        component = PostgresInput(database.as_user("weak"), install="never")
+        with pytest.raises(PostgresError) as refused, anyio.fail_after(60):
+            async with component:
+                await component.run(new_context("raw"))
+        database.execute("DROP OWNED BY weak")
+    assert 'let the role that owns it run `orchestrator postgres install --role "weak"`' in str(refused.value)
 
 
 @pytest.mark.needs_postgres

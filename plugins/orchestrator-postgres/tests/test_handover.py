@@ -104,12 +104,26 @@ async def test_a_backlog_is_not_sorted_for_each_batch_of_it(table: Database) -> 
     async with watching(component, context):
         await settled(context)
     table.execute("INSERT INTO t SELECT generate_series(1, 5000)")
+    log = table.server.home / "log"
+    before = log.stat().st_size
     for setting in ("work_mem = '64kB'", "log_temp_files = 0", "log_min_messages = 'log'"):
         table.execute(f"ALTER DATABASE {table.name} SET {setting}")
     async with watching(component, context):
         await settled(context)
     assert 5_000 == len(context.events)
-    assert "temporary file" not in (table.server.home / "log").read_text()
+    assert b"temporary file" not in log.read_bytes()[before:]
+
+
+async def test_a_backlog_is_not_read_for_each_batch_of_it(table: Database) -> None:
+    """Once ANALYZE has seen a small backlog, to read all of it looks cheap, and a session keeps that plan."""
+    async with watching(PostgresInput(table.dsn), new_context()):
+        pass
+    table.execute("INSERT INTO t SELECT generate_series(1, 5000)", "ANALYZE orchestrator.outbox")
+    with table.connect() as connection, connection.transaction():
+        for _ in range(7):
+            connection.execute("SELECT count(*) FROM orchestrator.claim('raw', 0, '', 500)")
+        statement = "SELECT seq_tup_read FROM pg_stat_xact_user_tables WHERE relid = 'orchestrator.outbox'::regclass"
+        assert (0,) == connection.execute(statement).fetchone()
 
 
 async def test_b17_no_transaction_of_ours_stays_open(table: Database) -> None:

@@ -18,6 +18,7 @@ from orchestrator_core import OrchestratorError
 from orchestrator_core.testing import FakeInputContext
 from orchestrator_postgres import PostgresInput
 from orchestrator_postgres._commands import postgres
+from orchestrator_postgres._errors import NotInstalledError
 
 
 @pytest.fixture
@@ -147,6 +148,16 @@ async def test_install_never_says_what_is_missing_and_changes_nothing(table: Dat
     error = await start_fails(PostgresInput(table.dsn, install="never"), new_context())
     assert "orchestrator postgres install" in str(error)
     assert [] == table.execute("SELECT FROM pg_namespace WHERE nspname = 'orchestrator'")
+
+
+@pytest.mark.anyio
+async def test_a_check_sees_an_installation_that_is_older(table: Database) -> None:
+    """Before the run, which would wait for it. Fails if only the version is looked at."""
+    async with watching(PostgresInput(table.dsn), new_context()):
+        table.execute("DROP FUNCTION orchestrator.claim")
+        async with PostgresInput(table.dsn, install="never") as component:
+            with pytest.raises(NotInstalledError, match=r"orchestrator\.claim is missing"):
+                await component.check()
 
 
 @pytest.mark.anyio

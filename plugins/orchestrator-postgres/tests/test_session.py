@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from functools import partial
 from pathlib import Path
 
 import anyio
@@ -51,6 +52,37 @@ async def test_a_session_that_was_ended_is_unreachable(database: Database) -> No
             await session.ask("SELECT 1", "asking")
 
 
+async def test_a_session_that_idled_too_long_in_a_transaction_is_unreachable(database: Database) -> None:
+    """The server has ended it, however it is asked: the input connects again. Fails if that ends the input."""
+    idle = "SET idle_in_transaction_session_timeout = '10ms'; BEGIN"
+    gone = partial(until, lambda: [] == database.execute(_OURS), "the end of the session")
+    async with opened(database) as session:
+        await session.ask(idle, "waiting")
+        await anyio.to_thread.run_sync(gone)
+        with pytest.raises(UnreachableError):
+            await session.ask("COMMIT", "committing")
+    async with opened(database) as session:
+        await session.execute(idle, what="waiting")
+        await anyio.to_thread.run_sync(gone)
+        with pytest.raises(UnreachableError):
+            await session.execute("COMMIT", what="committing")
+
+
+async def test_a_session_that_was_given_up_is_asked_nothing_more(database: Database) -> None:
+    """A thread may still be at it."""
+    async with opened(database) as session:
+        session.sever()
+        with pytest.raises(UnreachableError, match="given up"):
+            await session.ask("SELECT 1", "asking")
+
+
+async def test_a_long_message_is_sent_in_pieces(database: Database) -> None:
+    """The socket takes only a part of it at once. Fails, by its deadline, if the rest is never sent."""
+    async with opened(database) as session:
+        result = await session.ask(f"SELECT length('{'x' * 20_000_000}')", "asking")
+        assert b"20000000" == result.get_value(0, 0)
+
+
 @pytest.mark.parametrize("cut", ["cancelled", "late"])
 async def test_a_question_that_is_given_up_ends_its_transaction(database: Database, cut: str) -> None:
     """Nothing stays claimed by a session that nobody waits for."""
@@ -63,6 +95,6 @@ async def test_a_question_that_is_given_up_ends_its_transaction(database: Databa
             else:
                 scope.deadline = anyio.current_time() + 0.2
                 await session.ask("BEGIN; SELECT pg_sleep(3600)", "sleeping")
-        assert not session.is_idle
+        assert session.connection.closed
         database.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE wait_event = 'PgSleep'")
         await anyio.to_thread.run_sync(until, lambda: [] == database.execute(_OURS), "the end of the session")

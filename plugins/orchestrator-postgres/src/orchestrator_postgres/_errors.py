@@ -131,6 +131,7 @@ class EmbeddedServerError(PostgresError):
 
 # Classes of SQLSTATE (appendix A of the manual): connection exception, insufficient resources, operator intervention.
 _UNREACHABLE = ("08", "53", "57")
+_IDLE_TOO_LONG = "25P03"  # in a transaction; the server has ended the session
 _QUERY_CANCELED = "57014"
 
 
@@ -140,7 +141,7 @@ def is_unreachable(error: psycopg.Error) -> bool:
 
     if error.sqlstate is None:
         return isinstance(error, psycopg.OperationalError | psycopg.InterfaceError)
-    return error.sqlstate.startswith(_UNREACHABLE) and error.sqlstate != _QUERY_CANCELED
+    return error.sqlstate.startswith((*_UNREACHABLE, _IDLE_TOO_LONG)) and error.sqlstate != _QUERY_CANCELED
 
 
 def explain(error: psycopg.Error) -> str:

@@ -94,8 +94,8 @@ async def ensure_ready(session: Session, watch: Watch, *, installed: bool, table
     state = await session.call(partial(read_state, watch=watch), "reading the catalogue")
     if tables and state.missing:
         raise MissingTableError(state.missing, session.where, state.known)
-    if installed and state.version < VERSION:
-        raise NotInstalledError([f"the objects in schema {watch.schema} are not there"])
+    if installed and (problems := state.missing_objects(watch.schema)):
+        raise NotInstalledError(problems)
 
 
 def steps(state: State, watch: Watch) -> Iterator[Step]:

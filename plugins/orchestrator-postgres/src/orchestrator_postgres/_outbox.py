@@ -108,7 +108,8 @@ def _fill(statement: str, literals: Mapping[str, str]) -> str:
 
 def _event(result: PGresult, row: int) -> Event:
     """Make an event of a row, whose columns are the server's text."""
-    seq, uid, op, location, id_, key, payload, at = (result.get_value(row, column) or b"" for column in _COLUMNS)
+    *never_null, key, payload = (result.get_value(row, column) for column in _COLUMNS)
+    seq, uid, op, location, id_, at = (value or b"" for value in never_null)
     images = _images(payload)
     return Event(
         location=read_text(location),
@@ -117,14 +118,14 @@ def _event(result: PGresult, row: int) -> Event:
         uid=f"{int(seq):012x}-{uid.decode()}",  # neighbours in the outbox are neighbours in the journal's index
         data=images.get("data"),
         before=images.get("before"),
-        key=read_text(key) if key else None,
+        key=None if key is None else read_text(key),
         time=_EPOCH + timedelta(microseconds=int(at)),
     )
 
 
-def _images(payload: bytes) -> dict[str, JSON]:
+def _images(payload: bytes | None) -> dict[str, JSON]:
     try:
-        images: dict[str, JSON] = load_json(read_text(payload) or "{}")
+        images: dict[str, JSON] = load_json("{}" if payload is None else read_text(payload))
     except EventError:
         # A json column takes what no event can hold, such as a number out of every range.
         return {"data": {"truncated": True}}

@@ -72,7 +72,7 @@ class Pace:
         elif self._busy:
             if now >= self._busy_until:
                 self._busy, self._rows = False, 1.0
-        elif self._rate >= _QUEUE_FROM and self._rows >= _QUEUED and now >= self._next_trial:
+        elif self.wake == "auto" and self._rate >= _QUEUE_FROM and self._rows >= _QUEUED and now >= self._next_trial:
             self._busy, self._busy_until = True, now + _TRIAL
             self._next_trial, self._doubt = now + self._doubt, min(self._doubt * 2, _DOUBT_MOST)
 

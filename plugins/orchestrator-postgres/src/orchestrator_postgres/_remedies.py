@@ -32,6 +32,10 @@ _REMEDIES = (
     (r"permission denied for database (?P<name>.+)", "run GRANT CREATE ON DATABASE {name} TO {user}"),
     (r"permission denied for schema (?P<name>.+)", "run GRANT USAGE ON SCHEMA {name} TO {user}"),
     (r"permission denied for table (?P<name>.+)", "run GRANT SELECT, INSERT, UPDATE, DELETE ON {name} TO {user}"),
+    (
+        r"permission denied for function (?P<name>.+)",
+        "let the role that owns it run `orchestrator postgres install --role {user}`",
+    ),
     (r"must be owner of", "use the role that owns it"),
 )
 

@@ -127,7 +127,7 @@ class Session:
         """Run a message of statements without parameters, and without a thread; return what the last one returned.
 
         Args:
-            message: SQL, short enough for the socket to take it at once.
+            message: SQL.
             what: what it does, for messages.
             within: seconds after which the connection is given up.
 
@@ -138,6 +138,8 @@ class Session:
         result = None
         try:
             with self._explaining(what, within):
+                with self._lock:
+                    self._refuse_if_severed()
                 self._connection.pgconn.send_query(message.encode())
                 result = await self._receive()
                 if result.status == psycopg.pq.ExecStatus.FATAL_ERROR:
@@ -161,6 +163,8 @@ class Session:
     async def _receive(self) -> PGresult:
         """Wait for all results of a message; return the last one, for it is where an error is."""
         pgconn = self._connection.pgconn
+        while pgconn.flush():
+            await anyio.wait_writable(pgconn.socket)
         last: PGresult | None = None
         while True:
             while pgconn.is_busy():
@@ -176,8 +180,7 @@ class Session:
 
     def _run(self, work: Callable[[Connection], Result]) -> Result:
         with self._lock:
-            if self._severed:
-                raise psycopg.OperationalError("the connection was given up")
+            self._refuse_if_severed()
             self._busy = True
         try:
             return work(self._connection)
@@ -186,6 +189,10 @@ class Session:
                 self._awaited = self._busy = False
                 if self._severed:
                     self._connection.close()
+
+    def _refuse_if_severed(self) -> None:
+        if self._severed:
+            raise psycopg.OperationalError("the connection was given up")
 
     async def execute(
         self, statement: str, parameters: Mapping[str, Any] | None = None, *, what: str, within: float = CALL_WITHIN

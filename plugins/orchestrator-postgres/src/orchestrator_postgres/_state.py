@@ -108,10 +108,9 @@ class State:
     def problems(self, watch: Watch) -> list[str]:
         """Say what keeps the input from seeing every change, one sentence each; nothing if all is well."""
         if self.version < VERSION:
-            found = f"are of version {self.version}" if self.version else "are not there"
-            return [f"the objects in schema {watch.schema} {found}"]
+            return self.missing_objects(watch.schema)
         problems = [] if self.row == watch.row() else [f'the row of input "{watch.name}" is not as configured']
-        problems += [f"the function {watch.schema}.{name} is missing or has been changed" for name in self.altered]
+        problems += self.missing_objects(watch.schema)
         problems += [f"the table {name} does not exist" for name in self.missing]
         by_name = {(trigger.table, trigger.name): trigger for trigger in self.found}
         problems += [_describe(trigger, by_name.get((trigger.table, trigger.name))) for trigger in self.to_create]
@@ -122,6 +121,13 @@ class State:
             if (trigger.table, trigger.name) not in current
         ]
         return problems
+
+    def missing_objects(self, schema: str) -> list[str]:
+        """Say which of the objects that all inputs share are not as they have to be."""
+        if self.version < VERSION:
+            found = f"are of version {self.version}" if self.version else "are not there"
+            return [f"the objects in schema {schema} {found}"]
+        return [f"the function {schema}.{name} is missing or has been changed" for name in self.altered]
 
 
 def _describe(wanted: Trigger, found: Trigger | None) -> str:

@@ -6,13 +6,13 @@
 -- orchestrator at a time hands an input over, so that the order of each key holds.
 -- Never by cursor: a row that commits late has a low seq, and the floor is below those that still may. It holds on the server
 -- where it was found out. What somebody has locked is not taken, but seen. MATERIALIZED, because a plan may run a subquery more
--- than once. A function, because a session plans what is in it once. The planner is forbidden to sort: it believes the outbox
--- to be as small as VACUUM last saw it, and would sort a whole backlog for each batch of it. What that makes a plan seem to
--- cost must not have it compiled either.
+-- than once. A function, because a session need not plan what is in it each time. The planner is forbidden to sort and to
+-- hash: it believes the outbox to be as small as ANALYZE last saw it, and would read a whole backlog for each batch of it, be
+-- it to put it in order or to find what is deleted. What that makes a plan seem to cost must not have it compiled either.
 CREATE OR REPLACE FUNCTION {schema}.claim(watched text, floor bigint, found_on text, most integer) RETURNS TABLE (
     asleep boolean, oldest bigint, own bigint, server text, first bigint,
-    seq bigint, uid uuid, op text, location text, id text, key text, payload json, at bigint
-) LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET enable_sort = off SET jit = off AS $function$
+    seq bigint, uid uuid, op text, location text, id text, at bigint, key text, payload json
+) LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET enable_sort = off SET enable_hashjoin = off SET jit = off AS $function$
 #variable_conflict use_column
 BEGIN
     RETURN QUERY
@@ -31,7 +31,7 @@ BEGIN
     )
     SELECT turn.asleep, turn.oldest, pg_current_xact_id()::text::bigint, turn.server,
            (SELECT min(o.seq) FROM {schema}.outbox AS o WHERE o.input = watched AND o.seq >= (SELECT low FROM turn)),
-           gone.seq, gone.uid, gone.op, gone.location, gone.id, gone.key, gone.payload, gone.at
+           gone.seq, gone.uid, gone.op, gone.location, gone.id, gone.at, gone.key, gone.payload
     FROM turn LEFT JOIN gone ON true ORDER BY gone.seq;
 END
 $function$;
