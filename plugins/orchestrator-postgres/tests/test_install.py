@@ -340,6 +340,21 @@ def test_dry_runs_change_nothing(table: Database, pipeline: Path) -> None:
     assert installed == dump(table)
 
 
+def test_what_was_done_is_said_in_a_line_each(table: Database, pipeline: Path) -> None:
+    """Who wants the SQL asks for it; here it would hide whether it went well."""
+    installed = run(pipeline, "install", "--role", "postgres")
+    assert [
+        "done  create the schema orchestrator with its tables and functions",
+        "done  write the row of input raw",
+        'done  create our triggers on "public"."t"',
+        "done  grant the role postgres what a pipeline needs",
+    ] == installed.stdout.splitlines()
+    assert [
+        'done  drop our triggers on "public"."t"',
+        "done  drop the rows of input raw and all that inputs share",
+    ] == run(pipeline, "uninstall").stdout.splitlines()
+
+
 def test_the_printed_sql_is_what_install_runs(table: Database, pipeline: Path) -> None:
     """A database administrator may run the printed script instead."""
     script = CliRunner().invoke(postgres, ["sql", "-c", str(pipeline)]).stdout

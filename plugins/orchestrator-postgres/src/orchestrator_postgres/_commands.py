@@ -161,9 +161,11 @@ async def _install(session: Session, watch: Watch, *, role: str | None, dry_run:
     if state.missing:
         raise MissingTableError(state.missing, session.where, state.known)
     todo = [*steps(state, watch), *([grant_step(watch.schema, role)] if role else [])]
-    _print(todo)
-    for step in [] if dry_run else todo:
-        await session.call(partial(run_step, step=step, watch=watch, where=session.where), "installing", within=60.0)
+    for step in todo:
+        if not dry_run:
+            work = partial(run_step, step=step, watch=watch, where=session.where)
+            await session.call(work, "installing", within=60.0)
+        _print(step, dry_run=dry_run)
     if not todo:
         click.echo("-- everything is in place", err=True)
 
@@ -172,7 +174,8 @@ async def _uninstall(session: Session, watch: Watch, *, discard: int, applied: b
     from orchestrator_postgres._uninstall import uninstall  # noqa: PLC0415
 
     done = await uninstall(session, watch, discard=discard, with_applied=applied, dry_run=dry_run)
-    _print(done)
+    for step in done:
+        _print(step, dry_run=dry_run)
     if not done:
         click.echo("-- nothing is installed", err=True)
 
@@ -221,18 +224,18 @@ async def _read_all(backfill: Any) -> None:  # noqa: ANN401 (a Backfill, whose m
         click.echo(f"-- {total} rows read", err=True)
 
 
-def _print(steps: Sequence[Step]) -> None:
-    for line in _lines(steps):
+def _print(step: Step, *, dry_run: bool) -> None:
+    """Say what was done, in a line, or print the SQL that would do it."""
+    for line in _sql(step) if dry_run else [f"done  {step.what}"]:
         click.echo(line)
 
 
-def _lines(steps: Sequence[Step]) -> Iterator[str]:
+def _sql(step: Step) -> Iterator[str]:
     from orchestrator_postgres._install import LOCK_TIMEOUT  # noqa: PLC0415 (brings psycopg)
 
-    for step in steps:
-        yield f"-- {step.locks}"
-        yield "BEGIN;"
-        yield f"SET LOCAL lock_timeout = '{LOCK_TIMEOUT}';"
-        yield from (f"{statement.rstrip().rstrip(';')};" for statement in step.statements)
-        yield "COMMIT;"
-        yield ""
+    yield f"-- {step.what}: {step.locks}"
+    yield "BEGIN;"
+    yield f"SET LOCAL lock_timeout = '{LOCK_TIMEOUT}';"
+    yield from (f"{statement.rstrip().rstrip(';')};" for statement in step.statements)
+    yield "COMMIT;"
+    yield ""

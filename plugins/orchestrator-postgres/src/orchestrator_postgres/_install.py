@@ -42,11 +42,13 @@ class Step:
     """One transaction of an installation.
 
     Attributes:
+        what: what it does, for people.
         statements: its SQL.
         table: the table it changes, as SQL; ``None`` if it touches our own schema only.
         locks: what it locks, for people.
     """
 
+    what: str
     statements: tuple[str, ...]
     table: str | None = None
     locks: str = "locks nothing of yours"
@@ -102,13 +104,14 @@ def steps(state: State, watch: Watch) -> Iterator[Step]:
     """Return the transactions that bring a database from its state to what the input wants. Pure."""
     if state.version < VERSION or state.altered:
         yield Step(
+            f"create the schema {watch.schema} with its tables and functions",
             (
                 *object_statements(watch.schema),
                 f"COMMENT ON SCHEMA {quote(watch.schema)} IS {quote_literal(make_comment())}",
-            )
+            ),
         )
     if state.row != watch.row():
-        yield Step((write_row(watch),))
+        yield Step(f"write the row of input {watch.name}", (write_row(watch),))
     by_table: dict[int, tuple[list[Trigger], list[Trigger]]] = {}
     for trigger in state.to_drop:
         by_table.setdefault(trigger.table, ([], []))[0].append(trigger)
@@ -123,12 +126,15 @@ def steps(state: State, watch: Watch) -> Iterator[Step]:
             if drops
             else "SHARE ROW EXCLUSIVE (writers wait, readers do not)"
         )
-        yield Step(tuple(statements), quoted, f"takes {lock} on {quoted} for a moment")
+        verb = "replace" if drops and creates else "drop" if drops else "create"
+        what = f"{verb} our triggers on {quoted}"
+        yield Step(what, tuple(statements), quoted, f"takes {lock} on {quoted} for a moment")
 
 
 def grant_step(schema: str, role: str) -> Step:
     """Return what gives a role the rights to run a pipeline on a database where another role has installed it."""
-    return Step(tuple(statement.replace("{role}", quote(role)) for statement in load("grants", schema).values()))
+    statements = tuple(statement.replace("{role}", quote(role)) for statement in load("grants", schema).values())
+    return Step(f"grant the role {role} what a pipeline needs", statements)
 
 
 def write_row(watch: Watch) -> str:

@@ -49,7 +49,9 @@ def _uninstall(
         for step in triggers:
             run_step(connection, step, watch, where)
         _refuse_loss(connection, watch, discard)  # what was written while the triggers went
-    last = Step(tuple(_object_statements(connection, watch, with_applied=with_applied)))
+    statements = tuple(_object_statements(connection, watch, with_applied=with_applied))
+    others = " and all that inputs share" if len(statements) > 1 else ""
+    last = Step(f"drop the rows of input {watch.name}{others}", statements)
     if not dry_run:
         run_step(connection, last, watch, where)
     return [*triggers, last]
@@ -60,7 +62,8 @@ def trigger_steps(state: State) -> Iterator[Step]:
     for oid, quoted in state.names.items():
         drops = tuple(drop_trigger(trigger, quoted) for trigger in state.found if trigger.table == oid)
         if drops:
-            yield Step(drops, quoted, f"takes ACCESS EXCLUSIVE (readers and writers wait) on {quoted} for a moment")
+            lock = "ACCESS EXCLUSIVE (readers and writers wait)"
+            yield Step(f"drop our triggers on {quoted}", drops, quoted, f"takes {lock} on {quoted} for a moment")
 
 
 def _refuse_loss(connection: Connection, watch: Watch, discard: int) -> None:
