@@ -129,9 +129,9 @@ class EmbeddedServerError(PostgresError):
         super().__init__(f"the embedded Postgres does not start: {cause}; {remedy}")
 
 
-# Classes of SQLSTATE (appendix A of the manual): connection exception, insufficient resources, operator intervention.
-_UNREACHABLE = ("08", "53", "57")
-_IDLE_TOO_LONG = "25P03"  # in a transaction; the server has ended the session
+# Of SQLSTATE (appendix A of the manual) the classes connection exception, insufficient resources and operator
+# intervention; and idle in a transaction for too long, for which the server ends the session.
+_UNREACHABLE = ("08", "53", "57", "25P03")
 _QUERY_CANCELED = "57014"
 
 
@@ -141,7 +141,7 @@ def is_unreachable(error: psycopg.Error) -> bool:
 
     if error.sqlstate is None:
         return isinstance(error, psycopg.OperationalError | psycopg.InterfaceError)
-    return error.sqlstate.startswith((*_UNREACHABLE, _IDLE_TOO_LONG)) and error.sqlstate != _QUERY_CANCELED
+    return error.sqlstate.startswith(_UNREACHABLE) and error.sqlstate != _QUERY_CANCELED
 
 
 def explain(error: psycopg.Error) -> str:
