@@ -154,7 +154,7 @@ class Database:
 
 
 def find_binaries(kind: str) -> Path:
-    """Return the directory of a server's programs, if `kind` is none; without Debian's, skip loudly or fail in CI."""
+    """Return the directory of a server's programs, which `kind` names or is; without any, fail in CI, else skip."""
     if kind == EMBEDDED:
         from orchestrator_postgres._place import Place  # noqa: PLC0415
 
