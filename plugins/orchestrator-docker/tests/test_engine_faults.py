@@ -425,6 +425,17 @@ async def test_unreachable_until_the_deadline(tmp_path: Path) -> None:
     assert caught.value.interrupted
 
 
+async def test_unreachable_in_the_midst_of_a_long_pause(tmp_path: Path) -> None:
+    """However long the pauses between its tries have grown, an attempt is postponed before its time is over.
+
+    Catches: a pause across the deadline, after which the engine's absence counts as the job's time-out.
+    """
+    seconds = 4.0  # the tries are made after 2.4 and 4.4
+    context = FakeAttemptContext(deadline=time.time() + seconds)
+    with anyio.fail_after(seconds), pytest.raises(RetryLater, match="no Docker Engine answers"):
+        await attempt(f"unix://{tmp_path}/none.sock", context=context)
+
+
 async def test_outage_is_said_once(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     """However many attempts wait for the engine, one line says that it is away and what to do.
 

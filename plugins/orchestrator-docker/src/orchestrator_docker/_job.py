@@ -285,7 +285,8 @@ class Job:
         if self._is_over:
             raise later(str(error)) from error
         self._engine.report_away(error)
-        await anyio.sleep(_pause(times + 3))
+        # The last try is in time, for a time-out would be the job's failure.
+        await anyio.sleep(min(_pause(times + 3), self._deadline - _APART - self._clock.time()))
 
 
 def _pause(times: int) -> float:
