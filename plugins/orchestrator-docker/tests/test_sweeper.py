@@ -139,6 +139,31 @@ async def test_overdue_container_of_nobody_is_swept(dockerd: Dockerd, engine: En
         assert [name] == await swept(engine, journal)
 
 
+class _SlowReads(SqliteJournal):
+    """A journal on a machine with a lot to do."""
+
+    async def deliveries(self, query: DeliveryQuery) -> Sequence[Delivery]:
+        await anyio.sleep(0.5)
+        return await super().deliveries(query)
+
+
+async def test_run_ends_while_an_ended_container_is_looked_up(
+    dockerd: Dockerd, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The last look and the one that was under way find the same container recorded; it goes once.
+
+    Catches: two looks that both strike it off, of which the second ended the run with an error.
+    """
+    async with Orchestrator(journal=_SlowReads(tmp_path / "journal.db")) as orchestrator:
+        orchestrator.add_input("source", ScriptedInput([Event(location="t", operation="create", id="1")]))
+        orchestrator.add_process("job", DockerProcess(image=IMAGE, command=["sleep", "2"]))  # the first sweep is over
+        orchestrator.add_link("source", "job")
+        summary = await orchestrator.run(until_idle=True)
+    assert summary.done == 1
+    assert [] == caplog.records
+    assert [] == dockerd.client.containers(all=True)
+
+
 @pytest.mark.parametrize(
     ("keep", "script", "left"),
     [("never", "exit 1", 0), ("failed", "exit 1", 1), ("failed", "true", 0), ("always", "true", 1)],

@@ -70,16 +70,21 @@ class Service:
 
     async def __aexit__(self, *exc_info: object) -> None:
         assert self._tasks is not None
-        with anyio.move_on_after(_LEAVE_WITHIN, shield=True):
-            await self._sweeper.finish(is_journal_over=self._is_volatile)
-            if self._warm is not None:
-                self._warm.close()
-            await self._remover.drained()
-        self._tasks.cancel_scope.cancel()
         try:
-            await self._tasks.__aexit__(None, None, None)
-        finally:
-            self.close()
+            with anyio.move_on_after(_LEAVE_WITHIN, shield=True):
+                await self._clear_up()
+        finally:  # a task group that is not left would take the whole run along
+            self._tasks.cancel_scope.cancel()
+            try:
+                await self._tasks.__aexit__(None, None, None)
+            finally:
+                self.close()
+
+    async def _clear_up(self) -> None:
+        await self._sweeper.finish(is_journal_over=self._is_volatile)
+        if self._warm is not None:
+            self._warm.close()
+        await self._remover.drained()
 
     def close(self) -> None:
         """Close the connections to the engine; leaving does so by itself."""

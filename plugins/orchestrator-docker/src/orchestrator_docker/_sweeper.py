@@ -118,6 +118,8 @@ class Sweeper:
             _LOG.info("ended containers stay for now: %s", error)
             return
         for each in ended:
+            if self._ended.get(each.container) is not each:
+                continue  # the last look may meet one that was under way, and come second
             delivery = known.get(each.owner.delivery_id)
             if self._journal is None or is_recorded(each.attempt, delivery):
                 del self._ended[each.container]
