@@ -117,6 +117,11 @@ class PipelineFolder:
         except subprocess.TimeoutExpired:
             raise AssertionError(f"the pipeline did not end: {self.output[-2000:]}") from None
 
+    def succeed(self, within: float = 120.0) -> None:
+        """Wait until the program has ended by itself, with the exit code of a run that went well."""
+        code = self.finish(within)
+        assert code == 0, f"the pipeline ended with exit code {code}: {self.output[-4000:]}"
+
     @property
     def is_running(self) -> bool:
         """Whether the program runs."""

@@ -44,7 +44,7 @@ def test_d92_answers_that_break(proxy: BreakingProxy, dockerd: Dockerd, tmp_path
     pipeline = PipelineFolder(tmp_path, dockerd, count=count, script=script, host=proxy.host, options=options)
     proxy.share = 0.2
     with pipeline.start().ended_at_last():
-        assert 0 == pipeline.finish(600)
+        pipeline.succeed(600)
     assert_done_once(pipeline, count)
     assert [each["id"] for each in pipeline.deliveries()] == [each["output"] for each in pipeline.deliveries()]
     assert proxy.broken
@@ -61,5 +61,5 @@ def test_d92_nobody_listens_for_a_while(proxy: BreakingProxy, dockerd: Dockerd, 
             proxy.close()
             wait_until(lambda: not pipeline.running(), "all that runs has ended")
             proxy.open()
-        assert 0 == pipeline.finish(600)
+        pipeline.succeed(600)
     assert_done_once(pipeline, count)

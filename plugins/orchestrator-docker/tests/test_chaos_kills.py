@@ -44,7 +44,7 @@ def test_orchestrator_killed_again_and_again(
             wait_until(lambda goal=goal: pipeline.has_done(goal), "containers end")  # type: ignore[misc]
             pipeline.kill()
             interrupted += len(pipeline.running())
-        assert 0 == pipeline.start().finish(1_200)
+        pipeline.start().succeed(1_200)
     assert_done(pipeline, count)
     assert interrupted > 0
     repeated = sum(pipeline.marks("start").values()) - count
@@ -69,6 +69,6 @@ def test_engine_killed_again_and_again(any_dockerd: Dockerd, tmp_path: Path, tim
             wait_until(lambda goal=goal: pipeline.has_done(goal), "containers end", 120)  # type: ignore[misc]
             any_dockerd.kill()
             any_dockerd.start()
-        assert 0 == pipeline.finish(600)
+        pipeline.succeed(600)
     assert_done(pipeline, count)
     assert [] == [each for each in pipeline.deliveries() if each["failures"]]

@@ -70,7 +70,7 @@ def test_ps_without_an_engine(tmp_path: Path) -> None:
 def test_sweep_removes_what_no_delivery_needs(dockerd: Dockerd, tmp_path: Path) -> None:
     """`sweep` asks the pipeline's journal, and leaves other installations alone."""
     pipeline = PipelineFolder(tmp_path, dockerd, count=1, script="true")
-    assert 0 == pipeline.start().finish()
+    pipeline.start().succeed()
     (delivery,) = pipeline.deliveries()
     orphan, other = leave(dockerd, delivery["id"]), leave(dockerd, "other-1.0")
     assert [orphan] == orchestrator(tmp_path, "docker", "sweep", "--dry-run").stdout.split()
