@@ -440,16 +440,16 @@ async def test_w50_a_secret_is_changed_by_reloads_of_a_running_pipeline(tmp_path
     with anyio.fail_after(60):
         async with Orchestrator.from_toml(write(SECRET)) as orchestrator, anyio.create_task_group() as tasks:
             tasks.start_soon(orchestrator.run)
-            tasks.start_soon(send_on)
-            await goes_on(5)
-            await orchestrator.apply(Configuration.load(write(OTHER_SECRET, SECRET)))
-            await goes_on(sent + 5)
-            known[0] = OTHER_SECRET
-            await goes_on(sent + 5)
-            await orchestrator.apply(Configuration.load(write(OTHER_SECRET)))
-            await goes_on(sent + 5)
-            known.clear()
-            await anyio.wait_all_tasks_blocked()
+            async with anyio.create_task_group() as senders:
+                senders.start_soon(send_on)
+                await goes_on(5)
+                await orchestrator.apply(Configuration.load(write(OTHER_SECRET, SECRET)))
+                await goes_on(sent + 5)
+                known[0] = OTHER_SECRET
+                await goes_on(sent + 5)
+                await orchestrator.apply(Configuration.load(write(OTHER_SECRET)))
+                await goes_on(sent + 5)
+                known.clear()
             orchestrator.stop()
     assert statuses <= {0, 202, 503}
     async with SqliteJournal.reader(tmp_path / ".orchestrator/journal.db") as journal:
