@@ -25,7 +25,7 @@ from orchestrator_core._errors import (
     message_of,
 )
 from orchestrator_core._event import HOP_LIMIT, Event
-from orchestrator_core._json import JSON, dump_json
+from orchestrator_core._json import JSON, dump_json, own
 from orchestrator_core._plan import Plan
 from orchestrator_core._retry import RetryPolicy
 
@@ -131,7 +131,7 @@ class Context:
 async def attempt(process: Process, context: Context) -> Outcome:
     """Run a process once and say what it came to."""
     try:
-        status = await process.run(context.claim.event, context)
+        status = await process.run(_own_event(context.claim), context)
         if status is None:
             return _SUCCESS
         return _judge(status, context)
@@ -143,6 +143,11 @@ async def attempt(process: Process, context: Context) -> Outcome:
         if is_cut_off():
             raise
         return _CANCELLED_ITSELF
+
+
+def _own_event(claim: Claim) -> Event:
+    """Return what a process may change in place: a copy, where the event goes to others too, or a `where` reads it."""
+    return claim.event if len(claim.plan.steps) == 1 else claim.event.copy()
 
 
 def is_cut_off() -> bool:
@@ -173,7 +178,7 @@ async def _reconcile(reconcile: Callable[..., Any], context: Context, clock: Clo
     asked = attrs.evolve(context, attempt=context.attempt - 1)
     try:
         # Within one attempt, since what runs outside takes up its slot, and nobody wants a history of questions.
-        while (answer := await reconcile(context.claim.event, asked)) is Reconciliation.RUNNING:
+        while (answer := await reconcile(_own_event(context.claim), asked)) is Reconciliation.RUNNING:
             await clock.sleep(_ASK_AGAIN_AFTER)
     except (Exception, SystemExit) as error:  # noqa: BLE001 (the same border as in `attempt`)
         return _outcome_of(error, context)
@@ -205,7 +210,7 @@ def _judge(status: object, context: Context) -> Outcome:
         dump_json(status.output)
     except EventError as error:
         return Failed(f"its output is {error}")
-    return Succeeded(status.output)
+    return Succeeded(own(status.output))  # the process may go on with what it has returned
 
 
 def _outcome_of(error: BaseException, context: Context) -> Outcome:

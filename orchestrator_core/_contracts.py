@@ -73,7 +73,7 @@ class InputContext(Protocol):
 
         This is the acknowledgement, so acknowledge the source after it, never before. It waits while the journal is
         behind: that is the back-pressure. May be called again with the same events: each (trigger, uid) is accepted
-        once.
+        once. The data is copied, so the caller may use its lists and objects again.
 
         Args:
             events: the events; an empty sequence stores the checkpoint alone.
@@ -185,7 +185,7 @@ class Process(Protocol):
     """
 
     async def run(self, event: Event, context: AttemptContext) -> ProcessStatus | None:
-        """Do the job."""
+        """Do the job. What this does to the event's data in place, nobody else sees."""
 
 
 @attrs.define(eq=False)

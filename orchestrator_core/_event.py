@@ -12,7 +12,7 @@ from typing import Any
 import attrs
 
 from orchestrator_core._errors import EventError
-from orchestrator_core._json import JSON, SURROGATES, dump_json, load_json, quote
+from orchestrator_core._json import JSON, SURROGATES, dump_json, load_json, own, quote
 
 HOP_LIMIT = 16
 """How often an event may be derived from another before the engine takes the pipeline for a loop."""
@@ -182,22 +182,32 @@ class Event:
         return self.key if self.key is not None else f"{self.location}\x1f{self.id}"
 
     def accepted_as(self, trigger: str) -> Event:
-        """Return the event as the journal keeps it: with its trigger, and with uid and time settled."""
-        accepted: Event = object.__new__(Event)  # what was checked once is not checked again
-        _set_location(accepted, self.location)
-        _set_operation(accepted, self.operation)
-        _set_id(accepted, self.id)
-        _set_trigger(accepted, trigger)
-        _set_uid(accepted, self.uid)
-        _set_data(accepted, self.data)
-        _set_before(accepted, self.before)
-        _set_key(accepted, self.key)
-        _set_time(accepted, self.time if self.time.tzinfo is UTC else _utc(self.time))
-        _set_traceparent(accepted, self.traceparent)
-        _set_hops(accepted, self.hops)
-        _set_implied(accepted, _NOTHING)
-        _set_text(accepted, None)
-        return accepted
+        """Return the event as the journal keeps it: with its trigger, uid and time settled, and data of its own."""
+        time = self.time if self.time.tzinfo is UTC else _utc(self.time)
+        return self._copy(trigger, time, _NOTHING, None)
+
+    def copy(self) -> Event:
+        """Return the event with data of its own: whoever changes that in place changes no other's."""
+        if self.data is None and self.before is None:
+            return self
+        return self._copy(self.trigger, self.time, self._implied, self._text)
+
+    def _copy(self, trigger: str, time: datetime, implied: frozenset[str], text: str | None) -> Event:
+        copy: Event = object.__new__(Event)  # what was checked once is not checked again
+        _set_location(copy, self.location)
+        _set_operation(copy, self.operation)
+        _set_id(copy, self.id)
+        _set_trigger(copy, trigger)
+        _set_uid(copy, self.uid)
+        _set_data(copy, own(self.data))
+        _set_before(copy, own(self.before))
+        _set_key(copy, self.key)
+        _set_time(copy, time)
+        _set_traceparent(copy, self.traceparent)
+        _set_hops(copy, self.hops)
+        _set_implied(copy, implied)
+        _set_text(copy, text)
+        return copy
 
     def derive(
         self,

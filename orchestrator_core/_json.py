@@ -66,6 +66,28 @@ def dump_json(value: JSON) -> str:
     return _EXACT_NUMBER.sub(r"\1", text) if _EXACT in text else text
 
 
+def own(value: JSON) -> JSON:
+    """Copy a value with all its lists and objects, so that whoever changes those of the other changes nothing here.
+
+    Raises:
+        EventError: it is nested too deep.
+    """
+    try:
+        copy: JSON = _copy(value) if isinstance(value, _CONTAINERS) else value
+    except RecursionError:
+        copy = load_json(dump_json(value))
+    return copy
+
+
+_CONTAINERS = (dict, list, tuple)
+
+
+def _copy(value: Any) -> Any:  # noqa: ANN401 (JSON of any shape)
+    if isinstance(value, dict):
+        return {key: _copy(each) if isinstance(each, _CONTAINERS) else each for key, each in value.items()}
+    return [_copy(each) if isinstance(each, _CONTAINERS) else each for each in value]
+
+
 def _parse_float(text: str) -> float | Decimal:
     value = float(text)
     try:

@@ -25,7 +25,7 @@ from orchestrator_core._contracts import (
 from orchestrator_core._delivery import FINISHED, Delivery, DeliveryState
 from orchestrator_core._errors import NotFoundError, UnknownProcessError
 from orchestrator_core._event import Event
-from orchestrator_core._json import JSON
+from orchestrator_core._json import JSON, own
 from orchestrator_core._plan import Plan, Upstream, resolve
 
 _CANCELLABLE = frozenset({DeliveryState.WAITING, DeliveryState.READY, DeliveryState.PARKED, DeliveryState.DEAD})
@@ -222,8 +222,9 @@ class MemoryJournal:
         row.owner = worker
         steps = row.fact.plan.steps
         upstream = [row.fact.rows[edge.upstream].delivery for edge in steps[row.step].after]
-        outputs = {each.process: each.output for each in upstream if each.state is DeliveryState.DONE}
-        return Claim(attrs.evolve(delivery), row.fact.event, row.fact.plan, row.step, outputs=outputs)
+        outputs = {each.process: own(each.output) for each in upstream if each.state is DeliveryState.DONE}
+        event = row.fact.event.copy()  # a process may change it in place, and fail
+        return Claim(attrs.evolve(delivery), event, row.fact.plan, row.step, outputs=outputs)
 
     async def settle(
         self, worker: str, settlements: Sequence[Settlement], *, now: float, slots: Slots | None = None
