@@ -5,26 +5,25 @@ from __future__ import annotations
 import logging
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import AbstractAsyncContextManager, contextmanager
+from contextlib import contextmanager
 from math import inf
 from random import Random
 
 import anyio
 import attrs
-from anyio.abc import TaskGroup, TaskStatus
+from anyio.abc import TaskStatus
 
 from orchestrator_core._alarm import Alarm
 from orchestrator_core._announcer import Announcer
 from orchestrator_core._attempt import Context
 from orchestrator_core._clock import Clock
-from orchestrator_core._contracts import Appended, Claim, Journal, Process, Settled, Settlement
+from orchestrator_core._contracts import Appended, Claim, Journal, Settled, Settlement
 from orchestrator_core._delivery import DeliveryState, Interrupted, Outcome, Postponed, transition
-from orchestrator_core._errors import ConfigurationError, JournalUnavailableError
+from orchestrator_core._errors import JournalUnavailableError
 from orchestrator_core._event import Event
-from orchestrator_core._hosting import describe, host, restart_delay
 from orchestrator_core._outage import Outage
-from orchestrator_core._pipeline import ProcessOptions
 from orchestrator_core._plan import Plan
+from orchestrator_core._roster import Roster
 from orchestrator_core._station import Station
 from orchestrator_core._summary import Tally
 from orchestrator_core._workers import OFTEN, Worker, Workers
@@ -86,16 +85,14 @@ class Dispatcher:
     ) -> None:
         self._journal = journal
         self._worker = worker
-        self._concurrency = concurrency
         self._clock = clock
         self._rng = rng
         self._announcer = announcer
         self._tally = tally
         self._on_change = on_change
         self._alarm = Alarm(clock)
-        self._stations: dict[str, Station] = {}
-        self._leaving: list[Station] = []
-        self._opened: list[Station] = []
+        self.roster = Roster(journal, concurrency=concurrency, clock=clock, on_open=self._look)
+        self._stations = self.roster.at_work
         self._workers = Workers(
             concurrency,
             clock=clock,
@@ -109,7 +106,6 @@ class Dispatcher:
         self._logs: list[tuple[Claim, Sequence[str]]] = []
         self._books = anyio.Event()
         self._change = anyio.Event()
-        self._hosts: TaskGroup | None = None
         self._is_draining = False
         self._outage = Outage(clock)
         self._last_settle = clock.monotonic()
@@ -120,10 +116,8 @@ class Dispatcher:
     async def run(self, *, task_status: TaskStatus[None] = anyio.TASK_STATUS_IGNORED) -> None:
         """Work until cancelled; then hand back what is unfinished, in a shielded moment of a few seconds at most."""
         async with anyio.create_task_group() as hosts:
-            self._hosts = hosts
             try:
-                for station in tuple(self._stations.values()):
-                    await self._open_first(station)
+                await self.roster.start(hosts)
                 async with anyio.create_task_group() as tasks:
                     self._workers.start(tasks)
                     tasks.start_soon(self._keep_books)
@@ -135,7 +129,7 @@ class Dispatcher:
                     finally:  # before the group is closed to new tasks: an append may be about to hand something over
                         self._workers.end()
             finally:
-                self._hosts = None
+                self.roster.end()
                 try:
                     with anyio.move_on_after(_HAND_BACK_SECONDS, shield=True) as scope:
                         await self._hand_back_everything()
@@ -143,9 +137,7 @@ class Dispatcher:
                         lost = sum(each.seconds is not None for each in self._settling)
                         _LOG.warning("outcomes that the journal did not take: %d; the next run does them again", lost)
                 finally:  # the components wait for this, and nothing can cancel them
-                    self.dismiss()
-                    for station in (*self._stations.values(), *self._leaving):
-                        station.closing.set()
+                    self.roster.close()
 
     async def drain(self, grace: float) -> None:
         """Start nothing more; let what runs finish for so many seconds, then cut it off; settle all of it.
@@ -174,11 +166,7 @@ class Dispatcher:
     @property
     def is_quiet(self) -> bool:
         """Whether nothing is claimed, running or on its way into the journal."""
-        return (
-            not self._finished
-            and not self._settling
-            and all(station.held <= 0 for station in (*self._stations.values(), *self._leaving))
-        )
+        return not self._finished and not self._settling and all(station.held <= 0 for station in self.roster)
 
     @property
     def newest_process(self) -> str | None:
@@ -192,114 +180,19 @@ class Dispatcher:
 
     # Processes come and go
 
-    def add(self, name: str, process: Process, options: ProcessOptions) -> None:
-        """Take up a process. It is given deliveries once its component was entered."""
-        self._stations[name] = station = self._new_station(name, process, options)
-        if self._hosts is not None:
-            self._hosts.start_soon(self._open_at_last, station)
-
-    def _new_station(self, name: str, process: Process, options: ProcessOptions) -> Station:
-        return Station(name, process, options, self._limit(options), self._predecessor(name))
-
-    def _predecessor(self, name: str) -> Station | None:
-        return next((station for station in reversed(self._leaving) if station.name == name), None)
-
-    def _limit(self, options: ProcessOptions) -> int:
-        return min(options.concurrency or self._concurrency, self._concurrency)
-
-    async def open(self, name: str, process: Process, options: ProcessOptions) -> Station:
-        """Enter a process that is to be added; `take_over` or `dismiss` it then.
-
-        Raises:
-            ConfigurationError: it can't be entered.
-        """
-        station = self._new_station(name, process, options)
-        self._opened.append(station)
-        if self._hosts is not None:
-            self._hosts.start_soon(self._try_to_open, station)
-            await station.entered.wait()
-        if (error := station.error) is not None:
-            raise ConfigurationError(f'process "{name}" can\'t be opened: {describe(error)}') from error
-        return station
-
-    async def _try_to_open(self, station: Station) -> None:
-        # In the group of the hosts, so that an end of the run ends the entering, too.
-        try:
-            await self._open(station)
-        # The border to foreign code: the error goes to whoever wants the component opened.
-        except Exception as error:  # noqa: BLE001
-            station.error = error
-        finally:
-            station.entered.set()
-
-    def take_over(self, station: Station) -> None:
-        """Take up a process that was opened before."""
-        self._opened.remove(station)
-        station.predecessor = self._predecessor(station.name)
-        station.limit = self._limit(station.options)
-        self._stations[station.name] = station
-        station.is_open = True
-        self._books.set()
-
-    def dismiss(self) -> None:
-        """Leave the processes that were opened and not taken up."""
-        for station in self._opened:
-            station.closing.set()
-        self._opened.clear()
-
     def resize(self, concurrency: int) -> None:
         """Let so many attempts run at once from now on; what runs beyond that finishes."""
-        self._concurrency = concurrency
         self._workers.resize(concurrency)
-        for station in self._stations.values():
-            station.limit = self._limit(station.options)
-        self._books.set()
+        self.roster.resize(concurrency)
+        self._look()
 
     def remove(self, name: str) -> None:
         """Give up a process: what has started finishes, what has not goes back to the journal."""
-        station = self._stations.pop(name)
-        station.is_open = False
-        self._leaving.append(station)
-        self._hand_back(station)
-        self._dismiss_idle()
+        self._hand_back(self.roster.remove(name))
+        self.roster.leave_idle()
 
-    async def _open(self, station: Station) -> None:
-        if callable(attach := getattr(station.process, "attach", None)):
-            attach(station.name, self._journal)
-        if isinstance(station.process, AbstractAsyncContextManager) and self._hosts is not None:
-            await self._hosts.start(host, station.process, station.name, station.closing)
-        if self._stations.get(station.name) is station:  # it may have been removed meanwhile
-            station.is_open = True
-            self._books.set()
-
-    async def _open_first(self, station: Station) -> None:
-        """Open a station before anything runs; what can't be opened ends the run, and says whose it is."""
-        try:
-            await self._open(station)
-        except Exception as error:
-            error.add_note(f'process "{station.name}" can\'t be opened')
-            raise
-
-    async def _open_at_last(self, station: Station) -> None:
-        """Open a station while the others work, trying again until it can be opened or was removed."""
-        failures = 0
-        while self._stations.get(station.name) is station:
-            try:
-                await self._open(station)
-            # The border to foreign code: a component that can't be entered must not end a run under way.
-            except Exception as error:  # noqa: BLE001
-                failures += 1
-                delay = restart_delay(failures)
-                message = 'process "%s" can\'t be opened, trying again in %g s: %s'
-                _LOG.error(message, station.name, delay, describe(error))
-                await self._clock.sleep(delay)
-            else:
-                return
-
-    def _dismiss_idle(self) -> None:
-        for station in [station for station in self._leaving if station.held <= 0]:
-            station.closing.set()
-            self._leaving.remove(station)
+    def _look(self) -> None:
+        self._books.set()
 
     # Taking deliveries
 
@@ -340,7 +233,7 @@ class Dispatcher:
             station.held -= count - got[station.name]
             if self._is_draining or not station.is_open:
                 self._hand_back(station)
-                self._dismiss_idle()
+                self.roster.leave_idle()
                 self._tell_change()
             elif station.backlog:
                 self._books.set()  # there was no slot to look with while they were held
@@ -477,7 +370,7 @@ class Dispatcher:
         if late:
             counted = [each for each in counted if each.settlement.claim.delivery.id not in late]
         self._tally.count([(each.station.name, each.settlement.transition.state) for each in counted])
-        self._dismiss_idle()
+        self.roster.leave_idle()
 
     def _tell_change(self) -> None:
         self._change.set()
@@ -491,7 +384,7 @@ class Dispatcher:
                 self._finish(
                     worker.station, worker, worker.context, Interrupted("interrupted: the orchestrator stopped")
                 )
-        for station in (*self._stations.values(), *self._leaving):
+        for station in self.roster:
             self._hand_back(station)
         self._settling = [*self._settling, *self._finished]  # a settle that was cancelled is still to be done
         self._finished = []

@@ -141,7 +141,7 @@ class Run:
         for name, (component, operations) in inputs.items():
             self.supervisor.add(name, component, operations)
         for name, (process, options) in processes.items():
-            self.dispatcher.add(name, process, options)
+            self.dispatcher.roster.add(name, process, options)
         await self._park()
         self._lease.start()
         await tasks.start(self.dispatcher.run)
@@ -181,7 +181,7 @@ class Run:
     def add_process(self, name: str, process: Process, options: ProcessOptions) -> None:
         """Take up a process, and what was parked for it."""
         self._processes |= {name}
-        self.dispatcher.add(name, process, options)
+        self.dispatcher.roster.add(name, process, options)
         self._tasks.start_soon(self._unpark, [name])
 
     async def _unpark(self, names: Sequence[str]) -> None:
@@ -199,14 +199,14 @@ class Run:
         try:
             opened = Opened(
                 [await self.supervisor.open(name, *each) for name, each in inputs.items()],
-                [await self.dispatcher.open(name, *each) for name, each in processes.items()],
+                [await self.dispatcher.roster.open(name, *each) for name, each in processes.items()],
             )
             if self._stopping.is_set():
                 raise ConfigurationError("the pipeline is stopping: it takes no other configuration any more")
             yield opened
         finally:
             self.supervisor.dismiss()
-            self.dispatcher.dismiss()
+            self.dispatcher.roster.dismiss()
 
     def take_over(self, opened: Opened, old_processes: Iterable[str]) -> None:
         """Let what was opened work, instead of these processes; in one step, so that no event finds half of it."""
@@ -215,7 +215,7 @@ class Run:
             self.dispatcher.remove(name)
         for station in opened.processes:
             self._processes |= {station.name}
-            self.dispatcher.take_over(station)
+            self.dispatcher.roster.take_over(station)
         for supervised in opened.inputs:
             self.supervisor.take_over(supervised)
         if not self._stopping.is_set():
