@@ -121,6 +121,19 @@ async def test_log_that_the_engine_cannot_read_on(serve: Serve) -> None:
         await attempt(engine.host, output="last_line")
 
 
+async def test_log_without_moments(serve: Serve) -> None:
+    """A log that is cut and can't be read on, as no moment says where, ends no attempt whose container has succeeded.
+
+    Catches: an error that is nobody's, as the first word of a line was taken for a moment.
+    """
+    context = FakeAttemptContext()
+    frame = struct.pack(">B3xL", 1, 12) + b"hello world\n"
+    said = raw(b"%x\r\n%s\r\n" % (len(frame), frame), "Transfer-Encoding: chunked")
+    with serve(ended(said)) as engine:
+        await attempt(engine.host, context=context)
+    assert "… the rest of the log could not be read …" == context.lines[-1]
+
+
 @pytest.mark.parametrize("anyio_backend", ["asyncio"])
 async def test_log_that_is_cut_is_not_asked_for_for_ever(serve: Serve) -> None:
     """A log that is still cut long after the attempt's deadline is a failure."""

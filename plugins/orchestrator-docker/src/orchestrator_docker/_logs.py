@@ -184,4 +184,7 @@ class Follower:
 def _unix(moment: str) -> str:
     """Return a moment as the engine wants it in a question; it keeps nanoseconds, which a float would not."""
     whole, _, fraction = moment.removesuffix("Z").partition(".")
-    return f"{int(datetime.fromisoformat(whole + '+00:00').timestamp())}.{fraction or 0}"
+    try:
+        return f"{int(datetime.fromisoformat(whole + '+00:00').timestamp())}.{fraction or 0}"
+    except ValueError as error:
+        raise EngineError("reading the container's log", None, f"{moment!r} is no moment") from error
