@@ -202,6 +202,7 @@ PULLS = [
     pytest.param([b'{"error":"pull access denied for x"}'], "docker login", id="denied"),
     pytest.param([b'{"error":"no matching manifest for linux/arm64"}'], "architecture", id="wrong architecture"),
     pytest.param([], "empty", id="nothing"),
+    pytest.param([b'{"status":'], "Expecting value", id="half a line"),
 ]
 
 

@@ -25,7 +25,7 @@ from orchestrator_docker._errors import (
 _NO_CONNECTION = (requests.RequestException, urllib3.exceptions.HTTPError, OSError)
 _NONSENSE = (KeyError, TypeError, ValueError, AttributeError, IndexError)
 
-FOREIGN = (errors.DockerException, *_NO_CONNECTION, *_NONSENSE)
+FOREIGN = (errors.DockerException, errors.StreamParseError, *_NO_CONNECTION, *_NONSENSE)
 """What a call of the SDK may raise, or the reading of its answer."""
 
 
