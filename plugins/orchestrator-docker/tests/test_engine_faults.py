@@ -71,6 +71,18 @@ async def test_d92_engine_in_trouble(serve: Serve, said: Answer) -> None:
     assert caught.value.interrupted
 
 
+async def test_d92_engine_in_trouble_when_it_is_asked_for_the_output(serve: Serve) -> None:
+    """D92: an engine that can't read the output just now is asked later. Catches: it taken for one that is away."""
+    script = {
+        **ended(),
+        "GET /v1.41/containers/c1/archive": answer({"message": "out of luck"}, 500),
+        "PUT": raw(b"", "Content-Length: 0"),
+    }
+    with serve(script) as engine, pytest.raises(RetryLater, match=r"answers 500: .*out of luck") as caught:
+        await attempt(engine.host, output="file")
+    assert caught.value.interrupted
+
+
 CUT = [
     pytest.param(raw(b'{"Id"', "Content-Length: 40"), id="shorter than it says"),
     pytest.param(raw(b'5\r\n{"Id', "Transfer-Encoding: chunked"), id="in a chunk"),

@@ -89,6 +89,8 @@ async def test_d83_terminal_sequences(dockerd: Dockerd) -> None:
         pytest.param("true", "file", "has not written", id="no file"),
         pytest.param("mkdir $PIPELINE_OUTPUT_FILE", "file", "no plain file", id="folder"),
         pytest.param("ln -s /etc/passwd $PIPELINE_OUTPUT_FILE", "file", "no plain file", id="link"),
+        pytest.param("rmdir /pipeline/out; ln -s out /pipeline/out", "file", "no path leads", id="link to itself"),
+        pytest.param("rmdir /pipeline/out; touch /pipeline/out", "file", "no path leads", id="file for a folder"),
         pytest.param("head -c 2000000 /dev/zero > $PIPELINE_OUTPUT_FILE", "file", "over the limit", id="large file"),
     ],
 )

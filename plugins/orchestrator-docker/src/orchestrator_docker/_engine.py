@@ -22,6 +22,7 @@ from orchestrator_core import ConfigurationError
 from orchestrator_docker._archives import only_file
 from orchestrator_docker._containers import Container, Listed
 from orchestrator_docker._errors import (
+    ContainerOutputError,
     DockerError,
     EngineError,
     EngineUnreachableError,
@@ -40,6 +41,9 @@ _LOG = logging.getLogger("orchestrator_docker")
 
 THREADS = 16
 _TIMEOUT = 60.0
+
+# What the engine says, with status 500, of a path that the container itself has made impassable.
+_NO_WAY = ("not a directory", "too many links", "too many levels of symbolic links")
 
 
 class Engine:
@@ -176,7 +180,7 @@ class Engine:
 
         Raises:
             NotThereError: there is no such file.
-            ContainerOutputError: it is no plain file, or longer than `limit` bytes.
+            ContainerOutputError: it is no plain file, or longer than `limit` bytes, or no path leads there.
         """
 
         def work(api: Any) -> bytes:  # noqa: ANN401
@@ -184,9 +188,8 @@ class Engine:
             # for as long as it is.
             url = f"{api.base_url}/v{api.api_version}/containers/{container}/archive"
             with api.get(url, params={"path": path}, stream=True, timeout=_TIMEOUT) as answer:
-                if answer.status_code == HTTPStatus.NOT_FOUND:
-                    raise NotThereError(f"reading {path}", answer.status_code, answer.text[:500])
-                answer.raise_for_status()
+                if answer.status_code != HTTPStatus.OK:
+                    raise _unreadable(path, answer.status_code, answer.text[:500])
                 return only_file(answer.iter_content(64 * 1024), path, limit)
 
         return await self._call(f"reading {path} in the container", work)
@@ -296,3 +299,11 @@ class Engine:
                     **self._parameters, version="auto", timeout=_TIMEOUT, max_pool_size=THREADS
                 )
             return self._api
+
+
+def _unreadable(path: str, status: int, cause: str) -> DockerError:
+    if status == HTTPStatus.NOT_FOUND:
+        return NotThereError(f"reading {path}", status, cause)
+    if any(each in cause for each in _NO_WAY):
+        return ContainerOutputError(f"no path leads to {path}: {cause}")
+    return EngineError(f"reading {path}", status, cause)
