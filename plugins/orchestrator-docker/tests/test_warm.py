@@ -6,6 +6,7 @@ import struct
 import time
 from collections.abc import Sequence
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import anyio
@@ -163,6 +164,14 @@ async def test_what_a_crash_left_is_ended_first(dockerd: Dockerd) -> None:
             context = FakeAttemptContext(delivery_id="k1-1.0")
             assert Reconciliation.UNKNOWN is await successor.reconcile(EVENT, context)
             assert left not in containers(dockerd)
+
+
+async def test_engine_away_when_it_is_asked_what_a_crash_left(tmp_path: Path) -> None:
+    """An engine that is away then is no failure. Catches: a dead letter where the engine starts after the pipeline."""
+    async with warm("true", host=f"unix://{tmp_path}/none.sock") as process:
+        with pytest.raises(RetryLater, match="no Docker Engine answers") as caught:
+            await process.reconcile(EVENT, FakeAttemptContext())
+    assert caught.value.interrupted
 
 
 async def test_container_killed_from_outside(dockerd: Dockerd) -> None:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
+from contextlib import asynccontextmanager, contextmanager
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Self
 
@@ -115,15 +115,11 @@ class Service:
             return await job.see_through(container)
 
     async def _run_warm(self, pool: WarmPool, payload: bytes, owner: Owner, context: AttemptContext) -> JSON:
-        try:
+        with _postponing():
             async with pool.container(owner, self._mounts, self._image_getter()) as container:
                 task = assign(self._options, payload, owner, f"{FOLDER}/{container.uses}")
                 command = Command(self._options, self._engine, container.id, context.log)
                 return await command.run(task, await self._command_line())
-        except (EngineUnreachableError, EngineError) as error:
-            if isinstance(error, EngineUnreachableError) or error.is_its_own:
-                raise later(str(error)) from error
-            raise
 
     async def _command_line(self) -> Sequence[str]:
         """Return the entrypoint and the command: a command in a warm container must name even the image's own."""
@@ -140,7 +136,8 @@ class Service:
             delivery_id=context.delivery_id, attempt=context.attempt, process=context.process, deadline=context.deadline
         )
         if self._warm is not None:
-            await self._warm.clear(asked)
+            with _postponing():
+                await self._warm.clear(asked)
             return None
         job = self._job(asked, context)
         # The attempt that is asked about is the one before the one that is recorded.
@@ -224,3 +221,16 @@ class Service:
             raise
         except EngineUnreachableError as error:
             raise later(str(error)) from error
+
+
+@contextmanager
+def _postponing() -> Iterator[None]:
+    """Postpone what the engine's own trouble keeps from being done."""
+    try:
+        yield
+    except EngineUnreachableError as error:
+        raise later(str(error)) from error
+    except EngineError as error:
+        if error.is_its_own:
+            raise later(str(error)) from error
+        raise
