@@ -166,6 +166,21 @@ async def test_what_a_crash_left_is_ended_first(dockerd: Dockerd) -> None:
             assert left not in containers(dockerd)
 
 
+async def test_containers_that_ended_unused(dockerd: Dockerd) -> None:
+    """Containers that have ended while they were free, as with a restart of their engine, fail no attempt.
+
+    Catches: a dead letter of a delivery that met one after the other.
+    """
+    async with warm("echo done; sleep 1") as process:
+        async with anyio.create_task_group() as tasks:
+            for number in range(2):
+                tasks.start_soon(process.run, EVENT, FakeAttemptContext(delivery_id=f"k1-{number}.0"))
+        killed, removed = containers(dockerd)
+        dockerd.client.kill(killed)
+        dockerd.client.remove_container(removed, force=True)
+        assert ["done"] == await lines_of(process, delivery_id="k1-2.0")
+
+
 async def test_engine_away_when_it_is_asked_what_a_crash_left(tmp_path: Path) -> None:
     """An engine that is away then is no failure. Catches: a dead letter where the engine starts after the pipeline."""
     async with warm("true", host=f"unix://{tmp_path}/none.sock") as process:

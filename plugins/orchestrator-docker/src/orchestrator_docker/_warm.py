@@ -79,7 +79,7 @@ class WarmPool:
             pull: gets the image if the engine lacks it.
         """
         await self.clear(owner)
-        container = self._free.pop() if self._free else await self._create(owner, mounts(), pull)
+        container = await self._take() or await self._create(owner, mounts(), pull)
         container.uses += 1
         is_well = False
         try:
@@ -93,6 +93,21 @@ class WarmPool:
             self._free.append(container)
         else:
             self._retire(container)
+
+    async def _take(self) -> WarmContainer | None:
+        """Take a container that is free, and has not ended meanwhile: with its engine, or by somebody's hand."""
+        while self._free:
+            container = self._free.pop()
+            is_running = False
+            try:
+                found = await self._engine.inspect(container.id)
+                is_running = found is not None and found.is_running
+            finally:
+                if not is_running:
+                    self._retire(container)
+            if is_running:
+                return container
+        return None
 
     async def clear(self, owner: Owner) -> None:
         """End what an earlier run of this process has left behind; once for each installation."""
