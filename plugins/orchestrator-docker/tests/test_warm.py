@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+import threading
 import time
 from collections.abc import Sequence
 from datetime import timedelta
@@ -11,7 +12,8 @@ from typing import Any
 
 import anyio
 import pytest
-from answers import Script, Serve, answer, container, ended, raw
+from answers import Answer, Script, Serve, answer, container, ended, raw
+from anyio import to_thread
 from engines import IMAGE, Dockerd
 
 from orchestrator_core import Event, ProcessStatus, Reconciliation, Reject, RetryLater
@@ -179,6 +181,36 @@ async def test_containers_that_ended_unused(dockerd: Dockerd) -> None:
         dockerd.client.kill(killed)
         dockerd.client.remove_container(removed, force=True)
         assert ["done"] == await lines_of(process, delivery_id="k1-2.0")
+
+
+@pytest.mark.parametrize("anyio_backend", ["asyncio"])
+async def test_cut_off_while_its_container_starts(serve: Serve) -> None:
+    """The container of an attempt that is cut off while it starts does not stay. Catches: one that nobody ever uses."""
+    is_asked, is_removed, is_over = threading.Event(), threading.Event(), threading.Event()
+
+    def start() -> Answer:
+        is_asked.set()
+        is_over.wait()
+        return raw(b"", status=204)
+
+    def remove() -> Answer:
+        is_removed.set()
+        return raw(b"", status=204)
+
+    script: Script = {
+        "DELETE": remove,
+        "/containers/json": answer([]),
+        "/containers/create": answer({"Id": "c1"}, 201),
+        "/start": start,
+    }
+    with serve(script) as engine:
+        async with warm("true", host=engine.host) as process, anyio.create_task_group() as tasks:
+            tasks.start_soon(process.run, EVENT, FakeAttemptContext())
+            await to_thread.run_sync(is_asked.wait)
+            tasks.cancel_scope.cancel()
+            with anyio.CancelScope(shield=True):
+                assert await to_thread.run_sync(is_removed.wait, 10)
+        is_over.set()
 
 
 async def test_engine_away_when_it_is_asked_what_a_crash_left(tmp_path: Path) -> None:

@@ -159,11 +159,13 @@ class WarmPool:
             await pull()
             container = await self._engine.create(spec)
         warm = self._all[container] = WarmContainer(container)
+        is_started = False
         try:
             await self._engine.start(container)
-        except DockerError:
-            self._retire(warm)
-            raise
+            is_started = True
+        finally:
+            if not is_started:
+                self._retire(warm)
         return warm
 
     def _spec(self, owner: Owner, mounts: Sequence[Mapping[str, Any]]) -> ContainerSpec:
