@@ -12,6 +12,7 @@ import sys
 import threading
 import time
 from importlib import metadata
+from itertools import count
 from pathlib import Path
 
 import anyio
@@ -447,6 +448,52 @@ async def test_unreachable_in_the_midst_of_a_long_pause(tmp_path: Path) -> None:
     context = FakeAttemptContext(deadline=time.time() + seconds)
     with anyio.fail_after(seconds), pytest.raises(RetryLater, match="no Docker Engine answers"):
         await attempt(f"unix://{tmp_path}/none.sock", context=context)
+
+
+async def test_silent_until_the_deadline(serve: Serve) -> None:
+    """An engine that takes the question and does not answer is nobody's failure either.
+
+    Catches: a call across the deadline, after which the engine's silence counts as the job's time-out.
+    """
+    is_over = threading.Event()
+
+    def hang() -> Answer:
+        is_over.wait()
+        return b""
+
+    seconds = 3.0
+    context = FakeAttemptContext(deadline=time.time() + seconds)
+    with serve({"/create": hang}) as engine:
+        async with DockerProcess(image=IMAGE, host=engine.host) as process:
+            with anyio.fail_after(seconds), pytest.raises(RetryLater, match="does not get on") as caught:
+                await process.run(EVENT, context)
+        is_over.set()
+    assert caught.value.interrupted
+
+
+async def test_unreachable_with_much_to_remove(serve: Serve) -> None:
+    """An attempt that waits for an engine to remove what has ended is postponed as well, if that engine went away.
+
+    Catches: an attempt that waits for as long as it may, and is timed out before it has begun.
+    """
+    removal = b""
+    exited = container(Status="exited", Running=False)
+    names = count(10)
+    script: Script = {
+        **ended(),
+        "DELETE": lambda: removal,
+        "/json": lambda: exited.replace(b'"c1"', b'"%d"' % next(names)),
+    }
+    with serve(script) as engine:
+        async with DockerProcess(image=IMAGE, host=engine.host) as process:
+            with anyio.fail_after(30), pytest.raises(RetryLater, match="does not get on"):
+                await _run_again_and_again(process)
+            removal = raw(b"", status=204)
+
+
+async def _run_again_and_again(process: DockerProcess) -> None:
+    while True:
+        await process.run(EVENT, FakeAttemptContext(deadline=time.time() + 3.0))
 
 
 async def test_outage_is_said_once(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:

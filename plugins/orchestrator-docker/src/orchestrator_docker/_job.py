@@ -156,7 +156,7 @@ class Job:
         """
         for times in count():
             try:
-                await self._engine.start(container)
+                await self.in_time(partial(self._engine.start, container))
             except EngineUnreachableError as error:
                 await self._after_silence(error, times)
                 found = await self._inspect(container)
@@ -275,10 +275,18 @@ class Job:
         times = 0
         while True:
             try:
-                return await call()
+                return await self.in_time(call)
             except EngineUnreachableError as error:
                 await self._after_silence(error, times)
                 times += 1
+
+    async def in_time(self, call: Callable[[], Awaitable[T]]) -> T:
+        """Wait for the engine, but not until the attempt's time is over: a time-out would be the job's failure."""
+        if self._is_over:  # what is still to be done then has a limit of its own
+            return await call()
+        with anyio.move_on_after(self._deadline - _APART - self._clock.time()):
+            return await call()
+        raise later(f"the Docker Engine at {self._engine.where} does not get on")
 
     async def _after_silence(self, error: EngineUnreachableError, times: int) -> None:
         self._lost_contact = True

@@ -107,7 +107,7 @@ class Service:
         job = self._job(owner, context)
         get_image = self._image_getter()
         async with self._accounted(job, owner, context.attempt):
-            await self._remover.room()
+            await job.in_time(self._remover.room)
             if self._options.pull == "always":
                 await get_image()
             task = assign(self._options, payload, owner)
