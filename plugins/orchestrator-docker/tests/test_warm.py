@@ -19,6 +19,7 @@ from engines import IMAGE, Dockerd
 from orchestrator_core import Event, ProcessStatus, Reconciliation, Reject, RetryLater
 from orchestrator_core.testing import FakeAttemptContext, ProcessContract
 from orchestrator_docker import ContainerLostError, ContainerNonZeroExit, ContainerOutputError, DockerProcess
+from orchestrator_docker._naming import INSTALL, PROCESS, WARM
 
 pytestmark = pytest.mark.anyio
 
@@ -159,13 +160,29 @@ async def test_cut_off_ends_its_container(dockerd: Dockerd) -> None:
 
 async def test_what_a_crash_left_is_ended_first(dockerd: Dockerd) -> None:
     """Before a job is run again, the warm containers of an earlier run are ended, since it may still run there."""
+    labels = {INSTALL: "k1", PROCESS: "process", WARM: "of a run that is no more"}
+    left = dockerd.client.create_container(IMAGE, ["sleep", "60"], labels=labels)["Id"]
+    dockerd.client.start(left)
     async with warm("true") as process:
-        await lines_of(process)
-        (left,) = containers(dockerd)
+        context = FakeAttemptContext(delivery_id="k1-1.0")
+        assert Reconciliation.UNKNOWN is await process.reconcile(EVENT, context)
+        assert left not in containers(dockerd)
+
+
+async def test_command_goes_on_when_another_process_takes_over(dockerd: Dockerd) -> None:
+    """A process that takes another's place, as with a reload, ends no command that is under way there.
+
+    Catches: whatever is not its own taken for what a crash has left.
+    """
+    context = FakeAttemptContext(delivery_id="k1-1.0")
+    async with warm("echo on; sleep 3; echo done") as process, anyio.create_task_group() as tasks:
+        tasks.start_soon(process.run, EVENT, context)
+        with anyio.fail_after(60):
+            while "on" not in context.lines:  # noqa: ASYNC110 (another program writes it)
+                await anyio.sleep(0.01)
         async with warm("true") as successor:
-            context = FakeAttemptContext(delivery_id="k1-1.0")
-            assert Reconciliation.UNKNOWN is await successor.reconcile(EVENT, context)
-            assert left not in containers(dockerd)
+            await lines_of(successor, delivery_id="k1-2.0")
+    assert ["on", "done"] == context.lines
 
 
 async def test_containers_that_ended_unused(dockerd: Dockerd) -> None:

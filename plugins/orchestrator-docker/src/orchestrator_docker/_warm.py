@@ -30,6 +30,10 @@ _LOG = logging.getLogger("orchestrator_docker")
 _LOOK_SECONDS = 1.0
 _END_SECONDS = 30.0
 
+# The pools of this program, by name: a process that takes the place of another (a reload) begins while that one's
+# commands are still under way, and nothing else tells them from what a crash has left.
+_AT_WORK: set[str] = set()
+
 
 @attrs.define(eq=False)
 class WarmContainer:
@@ -115,18 +119,25 @@ class WarmPool:
             if owner.install in self._cleared:
                 return
             for each in await self._engine.owned(WARM, f"{INSTALL}={owner.install}", f"{PROCESS}={owner.process}"):
-                if each.labels[WARM] != self._name:
+                if each.labels[WARM] not in _AT_WORK:
                     await self._engine.remove(each.id)
             self._cleared.add(owner.install)
 
     async def run(self) -> None:
         """Retire containers that nobody has used for a while, until cancelled."""
-        while True:
-            await self._clock.sleep(_LOOK_SECONDS)
-            oldest = self._clock.time() - self._options.idle.total_seconds()
-            for each in [each for each in self._free if each.idle_since <= oldest]:
-                self._free.remove(each)
-                self._retire(each)
+        _AT_WORK.add(self._name)
+        try:
+            while True:
+                await self._clock.sleep(_LOOK_SECONDS)
+                self._retire_idle()
+        finally:
+            _AT_WORK.discard(self._name)
+
+    def _retire_idle(self) -> None:
+        oldest = self._clock.time() - self._options.idle.total_seconds()
+        for each in [each for each in self._free if each.idle_since <= oldest]:
+            self._free.remove(each)
+            self._retire(each)
 
     def close(self) -> None:
         """Retire all containers."""
