@@ -17,6 +17,7 @@ from pipelines import STEPS, PipelineFolder, wait_until
 from orchestrator_core import (
     Delivery,
     DeliveryQuery,
+    DeliveryState,
     Event,
     JournalReader,
     MemoryJournal,
@@ -137,6 +138,27 @@ async def test_overdue_container_of_nobody_is_swept(dockerd: Dockerd, engine: En
     name = leave(dockerd, owner_of("other-1.0", deadline=time.time() - 3_600))
     async with MemoryJournal() as journal:
         assert [name] == await swept(engine, journal)
+
+
+class _AdoptedJournal(MemoryJournal):
+    """A journal where the second attempt of a delivery is under way, after the first was cut off."""
+
+    async def deliveries(self, query: DeliveryQuery) -> Sequence[Delivery]:
+        state = DeliveryState.RUNNING
+        return [
+            Delivery(id="k1-1.0", event_uid="u", trigger="t", process="job", state=state, attempt=2, interrupted=True)
+        ]
+
+
+async def test_adopted_container_is_swept_by_no_successor(dockerd: Dockerd, engine: Engine) -> None:
+    """A process that takes another's place, as with a reload, leaves what that one has adopted alone.
+
+    Catches: a container removed under the attempt that waits for it, as only that one's own sweeper knew of it.
+    """
+    leave(dockerd, owner_of("k1-1.0"))
+    journal = _AdoptedJournal()
+    with Sweeper(engine, Remover(engine), SystemClock(), "job", journal).watching("k1-1.0"):
+        assert [] == await swept(engine, journal, times=2)
 
 
 class _SlowReads(SqliteJournal):

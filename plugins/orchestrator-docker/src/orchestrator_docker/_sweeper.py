@@ -30,6 +30,10 @@ _SWEEP_AGAIN_SECONDS = 5.0
 _SOON, _LATE = 0.05, 2.0
 _PAGE = 500
 
+# The deliveries that attempts of this program work with: a process that takes the place of another (a reload) sweeps
+# while that one's attempts are still under way.
+_ACTIVE: set[str] = set()
+
 
 @attrs.frozen
 class _Ended:
@@ -59,7 +63,6 @@ class Sweeper:
         self._name = name
         self._journal = journal
         self._remover = remover
-        self._active: set[str] = set()
         self._ended: dict[str, _Ended] = {}
         self._suspects: frozenset[str] = frozenset()
         self._bell = anyio.Event()
@@ -68,11 +71,11 @@ class Sweeper:
     @contextmanager
     def watching(self, delivery_id: str) -> Iterator[None]:
         """Leave a delivery's container alone for as long as an attempt works with it."""
-        self._active.add(delivery_id)
+        _ACTIVE.add(delivery_id)
         try:
             yield
         finally:
-            self._active.discard(delivery_id)
+            _ACTIVE.discard(delivery_id)
 
     def has_ended(self, container: str, owner: Owner, attempt: int) -> None:
         """Remove a container as soon as the outcome of this attempt is recorded."""
@@ -163,7 +166,7 @@ class Sweeper:
         return [each for each in listed if fates[each.id] is Fate.REMOVE or each.id in convicted]
 
     def _fate(self, listed: Listed, owner: Owner, known: Mapping[str, Delivery], install: str | None) -> Fate:
-        if owner.delivery_id in self._active or listed.id in self._ended:
+        if owner.delivery_id in _ACTIVE or listed.id in self._ended:
             return Fate.KEEP
         fate = fate_of(
             owner,
@@ -172,7 +175,7 @@ class Sweeper:
             is_ours=owner.install == install,
             now=self._clock.time(),
         )
-        # Whether an attempt is under way, only the process itself knows.
+        # Whether an attempt is under way, only the program that runs the process knows.
         return Fate.KEEP if fate is Fate.SUSPECT and owner.process != self._name else fate
 
     async def _ask(self, delivery_ids: Iterable[str]) -> Mapping[str, Delivery]:
