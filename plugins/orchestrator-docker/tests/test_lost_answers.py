@@ -20,7 +20,13 @@ from orchestrator_core import (
     RetryLater,
 )
 from orchestrator_core.testing import FakeAttemptContext
-from orchestrator_docker import ContainerNonZeroExit, ContainerOutputError, ContainerTimeoutError, DockerProcess
+from orchestrator_docker import (
+    ContainerNonZeroExit,
+    ContainerOutputError,
+    ContainerTimeoutError,
+    DockerProcess,
+    EngineUnreachableError,
+)
 from orchestrator_docker._engine import Engine
 from orchestrator_docker._logs import Follower
 
@@ -119,6 +125,22 @@ async def test_log_that_the_engine_cannot_read_on(serve: Serve) -> None:
     said = raw(struct.pack(">B3xL", 3, len(words)) + words)
     with serve(ended(said)) as engine, pytest.raises(ContainerOutputError, match="grabbing logs: invalid character"):
         await attempt(engine.host, output="last_line")
+
+
+class _Tunnelled(Engine):
+    """An engine behind SSH that goes away as it is asked for a log."""
+
+    async def logs(self, container: str, tail: int) -> Sequence[tuple[int, bytes]]:
+        raise EngineUnreachableError(self.where, "the connection was cut")
+
+
+async def test_log_behind_a_tunnel_is_not_what_decides() -> None:
+    """Where a log comes at the end, its loss fails nobody either. Catches: a container that has succeeded run again."""
+    context = FakeAttemptContext()
+    follower = Follower(_Tunnelled("ssh://me@nowhere"), "c1", context.log)
+    await follower.finish(5.0)
+    assert ["… the rest of the log could not be read …"] == context.lines
+    assert not follower.is_at_end
 
 
 async def test_log_without_moments(serve: Serve) -> None:

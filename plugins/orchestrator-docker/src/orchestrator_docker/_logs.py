@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from datetime import datetime
 
 import anyio
@@ -81,7 +82,7 @@ class Follower:
 
     async def _read(self, how: str) -> None:
         self._is_at_end = False
-        try:
+        with self._deciding_nothing():
             if self._answer is None:
                 self._answer = await self._open(how)
             while data := await self._answer.receive():
@@ -89,6 +90,12 @@ class Follower:
                 for stream, content in self._frames.feed(data):
                     self._take(stream, content)
             self._is_at_end = self._answer.is_whole
+        await self._disconnect()
+
+    @contextmanager
+    def _deciding_nothing(self) -> Iterator[None]:
+        try:
+            yield
         except EngineError as error:
             if error.status is None or not error.is_its_own:
                 self._is_garbled = True
@@ -96,7 +103,6 @@ class Follower:
                 _LOG.warning("%s: the log of container %.12s is not followed any more", error, self._container)
         except EngineUnreachableError:
             pass  # whoever looks at the container finds out, and waits for the engine
-        await self._disconnect()
 
     async def finish(self, within: float, *, is_cut: bool = False) -> None:
         """Read what is left of the log of a container that has ended; nothing, once that was done.
@@ -109,9 +115,10 @@ class Follower:
             return
         with anyio.move_on_after(within):
             if not _stream.can_stream(self._engine):
-                for stream, content in await self._engine.logs(self._container, _TAIL):
-                    self._write(self._lines[stream], content)
-                self._is_at_end = True
+                with self._deciding_nothing():
+                    for stream, content in await self._engine.logs(self._container, _TAIL):
+                        self._write(self._lines[stream], content)
+                    self._is_at_end = True
             else:
                 await self._follow_to_the_end()
         await self._disconnect()
