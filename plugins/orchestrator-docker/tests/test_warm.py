@@ -230,6 +230,35 @@ async def test_cut_off_while_its_container_starts(serve: Serve) -> None:
         is_over.set()
 
 
+@pytest.mark.parametrize("anyio_backend", ["asyncio"])
+async def test_cut_off_while_its_container_is_made(serve: Serve) -> None:
+    """A container that an engine makes for an attempt that was cut off goes with the process.
+
+    Catches: one that is left by each, as nobody has heard its id.
+    """
+    is_asked, is_made = threading.Event(), threading.Event()
+    listed = {"Id": "c1", "Names": ["/orchestrator-warm-1"], "Labels": {WARM: "…"}, "State": "created"}
+
+    def create() -> Answer:
+        is_asked.set()
+        is_made.wait()
+        return answer({"Id": "c1"}, 201)
+
+    script: Script = {
+        "DELETE": raw(b"", status=204),
+        "/containers/json": lambda: answer([listed] if is_made.is_set() else []),
+        "/containers/create": create,
+    }
+    with serve(script) as engine:
+        async with warm("true", host=engine.host) as process:
+            async with anyio.create_task_group() as tasks:
+                tasks.start_soon(process.run, EVENT, FakeAttemptContext())
+                await to_thread.run_sync(is_asked.wait)
+                tasks.cancel_scope.cancel()
+            is_made.set()
+    assert any(line.startswith("DELETE") and "/containers/c1" in line for line in engine.asked)
+
+
 async def test_engine_away_when_it_is_asked_what_a_crash_left(tmp_path: Path) -> None:
     """An engine that is away then is no failure. Catches: a dead letter where the engine starts after the pipeline."""
     async with warm("true", host=f"unix://{tmp_path}/none.sock") as process:

@@ -83,7 +83,7 @@ class Service:
     async def _clear_up(self) -> None:
         await self._sweeper.finish(is_journal_over=self._is_volatile)
         if self._warm is not None:
-            self._warm.close()
+            await self._warm.close()
         await self._remover.drained()
 
     def close(self) -> None:

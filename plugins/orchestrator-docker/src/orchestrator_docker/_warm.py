@@ -139,11 +139,16 @@ class WarmPool:
             self._free.remove(each)
             self._retire(each)
 
-    def close(self) -> None:
-        """Retire all containers."""
+    async def close(self) -> None:
+        """Retire all containers, those included that the engine has made for a call that was cut off."""
         self._free.clear()
         for each in list(self._all.values()):
             self._retire(each)
+        try:
+            for listed in await self._engine.owned(f"{WARM}={self._name}"):
+                self._remover.remove(listed.id)
+        except DockerError as error:
+            _LOG.info("warm containers that were left are ended by the next run: %s", error)
 
     async def _end(self, container: WarmContainer) -> None:
         """End a container whose command has failed or was cut off, before anything is recorded of it."""
