@@ -543,6 +543,32 @@ async def test_w46_the_input_stops() -> None:
         assert 404 == (await sender.post({}, path="/hook")).status
 
 
+async def test_w46_whoever_is_sending_when_the_input_stops_is_answered() -> None:
+    """That they are to come again; also on a port that had nobody on it for a moment before."""
+
+    async def finish(sender: Sender, writer: asyncio.StreamWriter) -> None:
+        with suppress(ConnectionError):
+            while True:
+                _, other = await sender.connect()  # refused once the port is closed
+                other.close()
+        writer.write(b"{}")
+
+    async with anyio.create_task_group() as sending:  # noqa: SIM117 (the sending outlasts the input)
+        async with receiving() as (sender, context):
+            reader, writer = await sender.connect()
+            writer.write(request(b"{}", {"connection": "close"}))
+            assert 202 == (await read_reply(reader)).status
+            assert b"" == await reader.read()
+            writer.close()
+            reader, writer = await sender.connect()
+            writer.write(HEAD + b"content-length: 2\r\nexpect: 100-continue\r\n\r\n")
+            assert 100 == (await read_reply(reader)).status
+            sending.start_soon(finish, sender, writer)
+    reply = await read_reply(reader)
+    writer.close()
+    assert (503, 1) == (reply.status, len(context.events))
+
+
 async def test_w47_the_queue_is_full() -> None:
     """429, and when to come again; those that wait are not disturbed."""
     context = FakeInputContext("hooks")

@@ -29,7 +29,7 @@ class Crowd(ServerState):
     Attributes:
         options: the limits.
         pending: the connections without a complete request, the oldest first.
-        empty: set when the last connection has gone.
+        empty: set while there is no connection, once there was one.
     """
 
     def __init__(self, options: ListenerOptions) -> None:
@@ -43,6 +43,7 @@ class Crowd(ServerState):
     def arrived(self, connection: GuardedProtocol) -> None:
         """Take note of a new connection, and make room for it."""
         self._open.add(connection)
+        self.empty.clear()
         self.pending[connection] = None
         if len(self._open) > self.options.connections:
             oldest = next(iter(self.pending))
