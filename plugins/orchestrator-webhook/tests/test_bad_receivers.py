@@ -6,6 +6,7 @@ import asyncio
 import socket
 import ssl
 import struct
+import threading
 from collections.abc import AsyncIterator, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -15,6 +16,7 @@ import anyio
 import pytest
 import trustme
 from aiohttp.abc import AbstractResolver, ResolveResult
+from anyio import to_thread
 from receiving import EVENT, OK, Receiver, answer
 
 from orchestrator_core import RetryLater
@@ -29,8 +31,9 @@ from orchestrator_webhook import (
     WebhookError,
     WebhookProcess,
 )
-from orchestrator_webhook._client import GuardedResolver
-from orchestrator_webhook._networks import Guard
+from orchestrator_webhook._client import Client, GuardedResolver
+from orchestrator_webhook._networks import Guard, networks
+from orchestrator_webhook._target import Target
 
 pytestmark = pytest.mark.anyio
 
@@ -79,6 +82,26 @@ async def test_h96_a_name_that_is_not_there() -> None:
     """The attempt fails and may be tried again: a name may come back."""
     error = await failure(WebhookProcess(url="https://nothing.invalid/", **QUICK))
     assert isinstance(error, UnansweredError)
+
+
+async def test_h96_a_name_that_is_none() -> None:
+    """A check says so, as a request would."""
+    process = WebhookProcess(url="https://hooks..example/", **QUICK)
+    assert isinstance(await failure(process), UnansweredError)
+    async with process:
+        with pytest.raises(UnansweredError, match="label empty or too long"):
+            await process.check()
+
+
+async def test_h96_a_check_connects_to_whatever_address_answers(receiver: Receiver) -> None:
+    """As a request does, for which the first need not be the one."""
+    guard = Guard(networks(["127.0.0.0/8"]))
+    target = Target.parse(f"http://hooks.example:{receiver.port}/", guard)
+    async with Client(target, guard, connections=1, connect_timeout=5, timeout=5, tls=None) as client:
+        client._resolver = GuardedResolver(guard, Names(["127.0.0.2", "127.0.0.1"], ["127.0.0.2"]))
+        await client.connect()
+        with pytest.raises(UnansweredError, match="ConnectionRefusedError"):
+            await client.connect()
 
 
 async def test_h96_names_that_take_for_ever() -> None:
@@ -392,6 +415,28 @@ def silent() -> Iterator[int]:
         listener.bind(("127.0.0.1", 0))
         listener.listen()
         yield listener.getsockname()[1]
+
+
+async def test_h99_a_receiver_that_says_no_goodbye(authority: trustme.CA, ca_file: Path) -> None:
+    """A check has connected to it all the same: it may wait for a request, and hear nothing before."""
+    gone = threading.Event()
+
+    def serve(listener: socket.socket) -> None:
+        with server_context(authority).wrap_socket(listener.accept()[0], server_side=True):
+            gone.wait()
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        serving = threading.Thread(target=serve, args=[listener])
+        serving.start()
+        url = f"https://127.0.0.1:{listener.getsockname()[1]}/"
+        try:
+            async with WebhookProcess(
+                url=url, allow_networks=["127.0.0.0/8"], tls=ClientTls(ca=ca_file), connect_timeout=timedelta(seconds=2)
+            ) as process:
+                await process.check()
+        finally:
+            gone.set()
+            await to_thread.run_sync(serving.join)
 
 
 @pytest.mark.parametrize("scheme", ["http", "https"])

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import socket
 import ssl
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Self
 
 import aiohttp
@@ -137,23 +137,34 @@ class Client:
             UnansweredError: it can't be opened.
             EgressRefusedError: the receiver's address may not be connected to.
         """
-        url = self._target.url
-        tls = url.scheme == "https"
         try:
-            found = await self._resolver.resolve(self._target.host, url.port or 0)
+            found = await self._resolver.resolve(self._target.host, self._target.url.port or 0)
             async with asyncio.timeout(self._connect_seconds):
-                _, writer = await asyncio.open_connection(
-                    found[0]["host"],
-                    url.port,
-                    ssl=(self._tls or ssl.create_default_context()) if tls else None,
-                    server_hostname=self._target.host if tls else None,
-                )
-                writer.close()
+                writer = await self._open(found)
+                writer.transport.abort()  # at once: a receiver need not take part in TLS's goodbye
                 await writer.wait_closed()
         except TimeoutError as error:
             raise UnansweredError(self._target.shown, "no connection in time") from error
-        except OSError as error:
+        except (OSError, ValueError) as error:
             raise UnansweredError(self._target.shown, _cause(error)) from error
+
+    async def _open(self, addresses: Sequence[ResolveResult]) -> asyncio.StreamWriter:
+        """Connect to the first address that can be connected to, as a request does."""
+        port, tls = self._target.url.port, self._target.url.scheme == "https"
+        failed: OSError | None = None
+        for address in addresses:
+            try:
+                _, writer = await asyncio.open_connection(
+                    address["host"],
+                    port,
+                    ssl=(self._tls or ssl.create_default_context()) if tls else None,
+                    server_hostname=self._target.host if tls else None,
+                )
+            except OSError as error:
+                failed = error
+            else:
+                return writer
+        raise failed or OSError("the name has no address")
 
     async def send(self, method: str, content: bytes, headers: Mapping[str, str]) -> Answer:
         """Send one request and read the answer.
