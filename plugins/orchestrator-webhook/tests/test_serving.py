@@ -15,13 +15,15 @@ import anyio
 import httpx
 import pytest
 import trustme
+from cryptography.hazmat.primitives.asymmetric import rsa
+from cryptography.hazmat.primitives.serialization import BestAvailableEncryption, Encoding, PrivateFormat
 from sending import SECRET, Sender, free_port, receiving, signed
 from starlette.applications import Starlette
 from starlette.routing import Mount
 
 from orchestrator_core import MemoryJournal, Orchestrator
 from orchestrator_core.testing import FakeInputContext, RecordingProcess
-from orchestrator_webhook import ServerTls, WebhookConfigurationError, WebhookInput, asgi
+from orchestrator_webhook import ClientTls, ServerTls, WebhookConfigurationError, WebhookInput, asgi
 
 pytestmark = pytest.mark.anyio
 
@@ -61,6 +63,18 @@ async def test_a_certificate_that_is_none(tmp_path: Path, content: str | None) -
         await component.check()
     with pytest.raises(WebhookConfigurationError, match=r"^tls: "):
         await component.run(FakeInputContext())
+
+
+@pytest.mark.parametrize("kind", [ServerTls, ClientTls])
+def test_nobody_is_asked_for_the_passphrase_of_a_key(tmp_path: Path, kind: type[ServerTls | ClientTls]) -> None:
+    """On a terminal, OpenSSL would ask, and with it the whole pipeline would wait."""
+    key = rsa.generate_private_key(65537, 2048).private_bytes(
+        Encoding.PEM, PrivateFormat.PKCS8, BestAvailableEncryption(b"hello")
+    )
+    chain = trustme.CA().issue_cert("127.0.0.1").cert_chain_pems[0].bytes()
+    (tmp_path / "both.pem").write_bytes(key + chain)
+    with pytest.raises(WebhookConfigurationError, match=r"^tls: the key has a passphrase"):
+        kind(certificate=Path("both.pem")).context(tmp_path)
 
 
 @pytest.mark.parametrize(

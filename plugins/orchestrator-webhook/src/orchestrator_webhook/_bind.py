@@ -11,6 +11,7 @@ from typing import Self
 import attrs
 
 from orchestrator_webhook._errors import WebhookConfigurationError
+from orchestrator_webhook._secrets import no_passphrase
 
 _BIND = re.compile(r"(?:\[(?P<v6>[0-9A-Fa-f:.]+)\]|(?P<host>[^\[\]:]*)):(?P<port>\d{1,6})", re.ASCII)
 _HIGHEST_PORT = 65_535
@@ -77,7 +78,7 @@ class ServerTls:
         context.set_alpn_protocols(["http/1.1"])
         try:
             key = None if self.key is None else directory / self.key
-            context.load_cert_chain(directory / self.certificate, key)
+            context.load_cert_chain(directory / self.certificate, key, no_passphrase)
         except (OSError, ssl.SSLError) as error:
             raise WebhookConfigurationError(f"tls: {error}") from error
         return context

@@ -12,6 +12,7 @@ import attrs
 
 from orchestrator_core import Secret
 from orchestrator_webhook._errors import WebhookConfigurationError
+from orchestrator_webhook._secrets import no_passphrase
 
 _NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _VALUE = re.compile(r"[\t\x20-\x7e]*")
@@ -144,7 +145,7 @@ class ClientTls:
             context = ssl.create_default_context(cafile=None if self.ca is None else directory / self.ca)
             if self.certificate is not None:
                 key = None if self.key is None else directory / self.key
-                context.load_cert_chain(directory / self.certificate, key)
+                context.load_cert_chain(directory / self.certificate, key, no_passphrase)
         except (OSError, ssl.SSLError) as error:
             raise WebhookConfigurationError(f"tls: {error}") from error
         return context

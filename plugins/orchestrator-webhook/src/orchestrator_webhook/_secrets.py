@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import binascii
 from collections.abc import Iterable
+from typing import NoReturn
 
 from orchestrator_core import Secret
 from orchestrator_webhook._errors import WebhookConfigurationError
@@ -39,3 +40,12 @@ def standard_key(secret: Secret) -> bytes:
             'secret must be "whsec_" and base64 after it: `orchestrator webhook secret` makes one'
         )
     return key
+
+
+def no_passphrase() -> NoReturn:
+    """Say that a key is encrypted; OpenSSL would ask the terminal for the passphrase, and the program would wait.
+
+    Raises:
+        WebhookConfigurationError: always.
+    """
+    raise WebhookConfigurationError("tls: the key has a passphrase: `openssl pkey` writes it without one")
