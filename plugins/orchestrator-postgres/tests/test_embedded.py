@@ -15,8 +15,10 @@ from pathlib import Path
 from typing import IO
 
 import anyio
+import anyio.to_thread
 import psutil
 import pytest
+from servers import until
 
 from orchestrator_postgres import EmbeddedServerError, PostgresSql
 from orchestrator_postgres._embedded import EmbeddedServer
@@ -283,6 +285,30 @@ async def test_cancellation_stops_it(folder: Path) -> None:
         tasks.start_soon(use)
         await started.wait()
         tasks.cancel_scope.cancel()
+    assert postmaster(folder) is None
+
+
+@pytest.mark.anyio
+async def test_cancellation_while_it_starts_stops_it(folder: Path) -> None:
+    """Nobody leaves a component whose entering was cut off, so the entering has to."""
+    async with anyio.create_task_group() as tasks:
+
+        async def work() -> None:
+            async with Target(secret("embedded:raw"), folder):
+                pytest.fail("it was entered all the same")
+
+        tasks.start_soon(work)
+        begun = folder / ".orchestrator/postgres/turn.lock"
+        await anyio.to_thread.run_sync(until, begun.exists, "the start")
+        tasks.cancel_scope.cancel()
+    assert postmaster(folder) is None
+
+
+@pytest.mark.anyio
+async def test_a_database_that_can_not_be_made_stops_it(folder: Path) -> None:
+    """Likewise."""
+    with pytest.raises(EmbeddedServerError, match="zero-length"):
+        await Target(secret("embedded:"), folder).__aenter__()
     assert postmaster(folder) is None
 
 

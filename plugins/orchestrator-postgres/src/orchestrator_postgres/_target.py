@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
@@ -65,8 +66,12 @@ class Target:
         else:
             from orchestrator_postgres._embedded import EmbeddedServer  # noqa: PLC0415 (starts a server)
 
-            self._server = await EmbeddedServer.join(self.directory)
-            conninfo = await self._server.database(name)
+            server = await EmbeddedServer.join(self.directory)
+            async with AsyncExitStack() as stack:
+                stack.push_async_callback(server.leave)  # nobody leaves what was not entered
+                conninfo = await server.database(name)
+                stack.pop_all()
+            self._server = server
         self._conninfo = {"application_name": self.application_name, **conninfo}
         return self
 
