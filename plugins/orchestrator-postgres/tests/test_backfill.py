@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import anyio
 import anyio.to_thread
+import psycopg
 import pytest
-from servers import Database
+from servers import Database, until
 from stormed import Pipeline
 from watching import events, new_context, settled, watching
 
@@ -79,6 +81,41 @@ async def test_a_read_stands_where_it_belongs_among_the_changes_of_its_key(datab
     assert [("update", {"id": 1, "v": 1}), ("read", {"id": 1, "v": 1}), ("read", {"id": 2, "v": 0})] == [
         (event.operation.value, event.data) for event in context.events
     ]
+
+
+async def test_a_writer_that_it_waits_for_may_wait_for_it(database: Database) -> None:
+    """Of two that wait for each other the server ends one, and that must not be the writer: the backfill lets go first.
+
+    Fails if it waits for a row as long as the server waits before it looks for a deadlock.
+    """
+    database.execute(
+        "CREATE TABLE t (id int PRIMARY KEY, v int)", "INSERT INTO t SELECT g, 0 FROM generate_series(1, 9) g"
+    )
+    context = new_context()
+    async with watching(PostgresInput(database.dsn), context):
+        pass
+    waiting = "SELECT FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()"
+    written = threading.Event()
+    update = "UPDATE t SET v = 1 WHERE id = %s"
+
+    def close_the_circle() -> None:
+        until(lambda: database.execute(waiting), "the backfill, in front of 5")
+        writer.execute(update, [1])
+        written.set()
+        writer.commit()
+
+    def let_it_go_on() -> None:
+        until(lambda: len(database.execute(waiting)) > 1 or written.is_set(), "the writer, in front of 1")
+        other.commit()
+
+    with psycopg.connect(database.dsn) as writer, psycopg.connect(database.dsn) as other:
+        writer.execute(update, [9])
+        other.execute(update, [5])
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(anyio.to_thread.run_sync, close_the_circle)
+            tasks.start_soon(anyio.to_thread.run_sync, let_it_go_on)
+            async with watching(PostgresInput(database.dsn, backfill=True), context):
+                await context.until(lambda: 9 == sum(event.operation == Operation.READ for event in context.events))
 
 
 async def test_a_cut_off_backfill_goes_on_where_it_was(database: Database) -> None:

@@ -74,7 +74,7 @@ class Backfill:
                 rows: int | None = fetch(connection, statements["backfill_page"], {**parameters, "page": self.page})[0][
                     0
                 ]
-        except psycopg.errors.LockNotAvailable:
+        except (psycopg.errors.LockNotAvailable, psycopg.errors.DeadlockDetected):
             return None
         except psycopg.errors.InsufficientPrivilege as error:
             remedy = f"GRANT SELECT, UPDATE ON {table.quoted} TO the role that ran `orchestrator postgres install`"
