@@ -156,14 +156,14 @@ execution_context = {{ function = "work:run" }}
     assert re.search(rf"^unreachable +rain +.*{complaint}", checked.stdout, re.MULTILINE), checked.stdout
 
 
-FIT = Settings(version=150_000, in_recovery=False, fsync=True, prepared_transactions=0, database="shop", user="app")
+FIT = Settings(version=150_000, read_only=False, fsync=True, prepared_transactions=0, database="shop", user="app")
 
 
 @pytest.mark.parametrize(
     ("settings", "error", "complaint"),
     [
         (attrs.evolve(FIT, version=120_022), UnsafeServerError, "runs Postgres 12; 13 or newer is needed"),
-        (attrs.evolve(FIT, in_recovery=True), UnreachableError, "it is a standby or still recovers"),
+        (attrs.evolve(FIT, read_only=True), UnreachableError, "it is a standby, still recovers or is set to read-only"),
         (attrs.evolve(FIT, fsync=False), UnsafeServerError, "set accept_fsync_off = true"),
     ],
     ids=["old", "standby", "fsync"],

@@ -188,6 +188,22 @@ async def test_a_standby_is_waited_for(own_server: Server) -> None:
                 tasks.cancel_scope.cancel()
 
 
+async def test_a_database_that_takes_no_writes_is_waited_for(database: Database) -> None:
+    """As a server that its keeper has set to read-only since its disk is full."""
+    context = new_context()
+    read_only = f"ALTER DATABASE {database.name} SET default_transaction_read_only"
+    database.execute("CREATE TABLE t (id int PRIMARY KEY)", f"{read_only} = on")
+    with anyio.fail_after(60):
+        async with PostgresInput(database.dsn) as component, anyio.create_task_group() as tasks:
+            tasks.start_soon(component.run, context)
+            await context.until(lambda: "read-only" in str(context.problem))
+            with database.connect() as connection:
+                connection.execute("SET default_transaction_read_only = off")
+                connection.execute(f"{read_only} = off")
+            await context.until(lambda: context.is_ready)
+            tasks.cancel_scope.cancel()
+
+
 async def test_two_inputs_on_one_table_both_get_every_row(table: Database) -> None:
     """B21: inputs are independent, each with its own triggers and rows, even where the ancestor's names collided."""
     one, two = new_context("a-b"), new_context("a_b")

@@ -177,6 +177,22 @@ async def test_a_server_that_is_away_is_no_failure(own_server: Server) -> None:
 
 
 @pytest.mark.anyio
+async def test_a_server_that_takes_no_writes_is_no_failure(database: Database) -> None:
+    """As a primary that became a standby: the delivery is postponed, also by a session that is kept, until it does."""
+    database.execute("CREATE TABLE t (v int)")
+    async with PostgresSql(database.dsn, statement="INSERT INTO t VALUES (1)") as process:
+        database.execute(f"ALTER DATABASE {database.name} SET default_transaction_read_only = on")
+        for _ in range(2):
+            with pytest.raises(RetryLater, match="read-only transaction"):
+                await process.run(EVENT, FakeAttemptContext())
+        with database.connect() as connection:
+            connection.execute("SET default_transaction_read_only = off")
+            connection.execute(f"ALTER DATABASE {database.name} RESET default_transaction_read_only")
+        await process.run(EVENT, FakeAttemptContext())
+    assert [(1,)] == database.execute("SELECT count(*) FROM t")
+
+
+@pytest.mark.anyio
 async def test_a_repeated_attempt_does_nothing_and_returns_the_same(database: Database) -> None:
     """The delivery is noted in the transaction of its work; a second attempt finds the note."""
     database.execute("CREATE TABLE t (v serial, w text)")

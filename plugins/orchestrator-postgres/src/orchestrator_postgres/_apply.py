@@ -17,7 +17,7 @@ import attrs
 import psycopg
 
 from orchestrator_core import JSON, AttemptContext, Event, Reject, dump_json, load_json
-from orchestrator_postgres._errors import MissingRightError, explain
+from orchestrator_postgres._errors import MissingRightError, UnreachableError, explain
 from orchestrator_postgres._script import Script, values
 from orchestrator_postgres._session import CALL_WITHIN, Connection, Session, fetch
 from orchestrator_postgres._setup import run_setup
@@ -100,6 +100,9 @@ class Applier:
                         self._prepared = True
                 await self._prune(session)
                 yield session
+            except UnreachableError:
+                session.sever()  # another one may lead to another server, or to one that takes writes by then
+                raise
             finally:
                 if session.is_idle:
                     self._idle.append(session)

@@ -49,8 +49,9 @@ def _examine(connection: Connection, watch: Watch) -> list[Finding]:
 def _server(state: State) -> Iterator[Finding]:
     server = state.server
     yield Finding("ok", f"Postgres {server.version // 10_000}, database {server.database}")
-    if server.in_recovery:
-        yield Finding("wrong", "the server is a standby or still recovers: connect to the primary")
+    if server.read_only:
+        cause = "is a standby, still recovers or is set to read-only"
+        yield Finding("wrong", f"the server {cause}: connect to one that takes writes")
     if not server.fsync:
         yield Finding("wrong", "fsync is off, so the server can lose what it confirmed: turn it on")
     if server.prepared_transactions:

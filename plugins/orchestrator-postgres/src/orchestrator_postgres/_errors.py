@@ -130,8 +130,9 @@ class EmbeddedServerError(PostgresError):
 
 
 # Of SQLSTATE (appendix A of the manual) the classes connection exception, insufficient resources and operator
-# intervention; and idle in a transaction for too long, for which the server ends the session.
-_UNREACHABLE = ("08", "53", "57", "25P03")
+# intervention; read-only, as a standby is; and idle in a transaction for too long, for which the server ends the
+# session.
+_UNREACHABLE = ("08", "53", "57", "25006", "25P03")
 _QUERY_CANCELED = "57014"
 
 

@@ -210,8 +210,9 @@ def require_fit(server: Server, where: str, *, accept_fsync_off: bool) -> None:
         UnreachableError: it takes no writes just now.
     """
     require_known(server, where)
-    if server.in_recovery:
-        raise UnreachableError(where, "it is a standby or still recovers; waiting for it to take writes")
+    if server.read_only:
+        state = "it is a standby, still recovers or is set to read-only"
+        raise UnreachableError(where, f"{state}; waiting for it to take writes")
     if not server.fsync and not accept_fsync_off:
         raise UnsafeServerError(
             f"{where} runs with fsync = off and can lose what it has confirmed: "

@@ -31,7 +31,7 @@ class Server:
 
     Attributes:
         version: as the number 150018 for 15.18.
-        in_recovery: it is a standby, or still replays its log.
+        read_only: it is a standby, still replays its log, or is set to take no writes.
         fsync: what it confirms is on the disk.
         prepared_transactions: how many transactions may be prepared; 0 forbids two-phase commit.
         database: the database's name.
@@ -39,7 +39,7 @@ class Server:
     """
 
     version: int
-    in_recovery: bool
+    read_only: bool
     fsync: bool
     prepared_transactions: int
     database: str

@@ -1,8 +1,8 @@
 -- What there is: the server, our objects, the tables and our triggers on them. Reads the catalogue only.
 
 -- name: server
-SELECT current_setting('server_version_num')::int, pg_is_in_recovery(), current_setting('fsync') = 'on',
-       current_setting('max_prepared_transactions')::int, current_database(), current_user
+SELECT current_setting('server_version_num')::int, pg_is_in_recovery() OR current_setting('transaction_read_only')::bool,
+       current_setting('fsync') = 'on', current_setting('max_prepared_transactions')::int, current_database(), current_user
 
 -- name: version
 -- The version of our objects, null without the schema; and the input's row as text.
