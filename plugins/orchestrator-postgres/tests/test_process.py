@@ -18,7 +18,7 @@ from servers import Database, Server, until
 from orchestrator_core import ConfigurationError, Event, ProcessStatus, Reject, RetryLater, load_json
 from orchestrator_core.testing import FakeAttemptContext
 from orchestrator_postgres import PostgresSql
-from orchestrator_postgres._errors import MissingRightError
+from orchestrator_postgres._errors import MissingRightError, PostgresError
 
 EVENT = Event(
     location="public.reading",
@@ -100,9 +100,12 @@ async def test_a_script_of_several_statements_is_one_transaction(database: Datab
         ("SELEC 1", 'syntax error at or near "SELEC"'),
         ("SELECT * FROM nowhere", 'relation "nowhere" does not exist'),
         ("SELECT 1 / 0", "division by zero"),
+        ("COPY (SELECT 1) TO STDOUT", "COPY cannot be used"),
+        ("COPY t FROM STDIN", "COPY cannot be used"),
+        ("SELECT 'infinity'::timestamptz", "timestamp too large"),
         ("DO $$ BEGIN RAISE 'too dry' USING DETAIL = 'no rain', HINT = 'wait'; END $$", "too dry · no rain · wait"),
     ],
-    ids=["constraint", "value", "syntax", "table", "arithmetic", "raise"],
+    ids=["constraint", "value", "syntax", "table", "arithmetic", "copy-out", "copy-in", "infinity", "raise"],
 )
 async def test_what_would_fail_again_is_a_dead_letter(database: Database, statement: str, reason: str) -> None:
     """Constraints, values, syntax and RAISE reject at once, with the server's message, detail and hint."""
@@ -113,6 +116,17 @@ async def test_what_would_fail_again_is_a_dead_letter(database: Database, statem
         with pytest.raises(Reject):  # and the connection is of use again
             await process.run(EVENT, FakeAttemptContext())
     assert reason in rejected.value.reason
+
+
+@pytest.mark.anyio
+async def test_a_statement_that_exceeds_its_limit_has_failed(own_server: Server) -> None:
+    """It would exceed it as often as it is tried: that is no matter of a server that is away."""
+    rows = "SELECT repeat(g::text, 99) FROM generate_series(1, 99999) AS g ORDER BY 1 OFFSET 1"
+    with own_server.database() as database:
+        database.execute("ALTER SYSTEM SET temp_file_limit = '1MB'", "SELECT pg_reload_conf()")
+        async with PostgresSql(database.dsn, statement=f"SELECT count(*) FROM ({rows}) AS t") as process:
+            with pytest.raises(PostgresError, match=r"exceeds .*temp_file_limit"):
+                await process.run(EVENT, FakeAttemptContext())
 
 
 @pytest.mark.anyio

@@ -36,6 +36,7 @@ _SESSIONS = 16
 _LONGEST_MS = 2**31 - 1
 _AGAIN = ("40001", "40P01")
 """Serialisation failure and deadlock: the same transaction may well succeed at once."""
+_ROLLED_BACK = (psycopg.pq.TransactionStatus.INTRANS, psycopg.pq.TransactionStatus.INERROR)
 _REJECTED = ("21", "22", "23", "42", "44", "P0", "0A", "2F", "38", "39")
 """Classes of SQLSTATE that the same event would meet again: data, constraints, syntax and rights, RAISE."""
 
@@ -143,12 +144,15 @@ class Applier:
             try:
                 return self._apply_once(connection, event, context, milliseconds)
             except psycopg.Error as error:
-                if not connection.closed:
+                # In the midst of a COPY, which psycopg has refused after the server began it, nothing can be sent.
+                if connection.info.transaction_status in _ROLLED_BACK:
                     connection.execute("ROLLBACK")
                 if error.sqlstate in _AGAIN and tries_left:
                     continue
                 if (error.sqlstate or "").startswith(_REJECTED):
                     raise Reject(f"{explain(error)} (SQLSTATE {error.sqlstate})") from error
+                if error.sqlstate is None and isinstance(error, psycopg.ProgrammingError | psycopg.DataError):
+                    raise Reject(explain(error)) from error
                 raise
         raise AssertionError("the last try returns or raises")
 

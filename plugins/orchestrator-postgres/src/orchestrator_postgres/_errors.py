@@ -133,7 +133,8 @@ class EmbeddedServerError(PostgresError):
 # intervention; read-only, as a standby is; and idle in a transaction for too long, for which the server ends the
 # session.
 _UNREACHABLE = ("08", "53", "57", "25006", "25P03")
-_QUERY_CANCELED = "57014"
+_OF_THE_CALL = ("57014", "53400")
+"""Of these classes: it was cancelled, as for taking too long; it exceeds what it is allowed, as temp_file_limit."""
 
 
 def is_unreachable(error: psycopg.Error) -> bool:
@@ -142,7 +143,7 @@ def is_unreachable(error: psycopg.Error) -> bool:
 
     if error.sqlstate is None:
         return isinstance(error, psycopg.OperationalError | psycopg.InterfaceError)
-    return error.sqlstate.startswith(_UNREACHABLE) and error.sqlstate != _QUERY_CANCELED
+    return error.sqlstate.startswith(_UNREACHABLE) and error.sqlstate not in _OF_THE_CALL
 
 
 def explain(error: psycopg.Error) -> str:
