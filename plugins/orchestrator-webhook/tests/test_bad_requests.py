@@ -520,7 +520,7 @@ async def test_w46_one_event_spoils_no_other() -> None:
 
 
 async def test_w46_the_input_stops() -> None:
-    """What waits for the journal is answered; what comes then is told to come again, and then there is nobody."""
+    """What waits for the journal is answered; what comes then is told to come again, until another one takes over."""
     leaving = FakeInputContext("leaves")
     leaving.hold()
     statuses: list[int] = []
@@ -540,7 +540,10 @@ async def test_w46_the_input_stops() -> None:
                 await other.waiting(1)
                 posting.start_soon(post_late, other)
         assert [503, 202] == statuses
-        assert 404 == (await sender.post({}, path="/hook")).status
+        reply = await sender.post({}, path="/hook")
+        assert (503, "1") == (reply.status, reply.headers["retry-after"])
+        async with receiving(bind=f"127.0.0.1:{sender.port}"):
+            assert 202 == (await sender.post({}, path="/hook")).status
 
 
 async def test_w46_whoever_is_sending_when_the_input_stops_is_answered() -> None:

@@ -132,7 +132,8 @@ async def test_two_inputs_share_a_port() -> None:
         async with receiving(second, path="/second", bind=f"127.0.0.1:{sender.port}"):
             assert 202 == (await sender.post({}, path="/second")).status
             assert 202 == (await sender.post({}, path="/first")).status
-        assert 404 == (await sender.post({}, path="/second")).status
+        assert 503 == (await sender.post({}, path="/second")).status  # it may come back
+        assert 404 == (await sender.post({}, path="/third")).status
         assert 202 == (await sender.post({}, path="/first")).status
     assert (2, 1) == (len(first.events), len(second.events))
     with pytest.raises(ConnectionRefusedError):

@@ -83,10 +83,13 @@ class Listener:
         self._names[endpoint.path] = name
 
     def remove(self, endpoint: Endpoint) -> bool:
-        """Take an endpoint away; tell whether it was the last."""
-        del self._endpoints[endpoint.path]
+        """Take an endpoint away; tell whether it was the last.
+
+        Its path goes on saying that nobody listens just now, for as long as others keep the port open: an input that is
+        replaced, or started again after a failure, is soon back, and a sender takes 404 for the end.
+        """
         del self._names[endpoint.path]
-        return not self._endpoints
+        return not self._names
 
     async def open(self, name: str) -> None:
         """Open the port, unless it is open.
