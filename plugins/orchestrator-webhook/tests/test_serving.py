@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import signal
 import ssl
 import subprocess
 import sys
+from collections.abc import Callable
+from contextlib import closing
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -17,7 +20,7 @@ import pytest
 import trustme
 from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.hazmat.primitives.serialization import BestAvailableEncryption, Encoding, PrivateFormat
-from sending import SECRET, Sender, free_port, receiving, signed
+from sending import SECRET, Sender, free_port, receiving, request, signed
 from starlette.applications import Starlette
 from starlette.routing import Mount
 
@@ -50,6 +53,39 @@ async def test_tls_handshakes_have_their_time(tmp_path: Path) -> None:
     }
     async with receiving(**options) as (sender, _):
         assert 0 == (await Sender(sender.port).raw(b"")).status
+
+
+async def test_a_handshake_that_outlasts_the_input_leads_nowhere(tmp_path: Path) -> None:
+    """Or its sender would go on talking to an input that was replaced long ago, and hear that nobody listens."""
+    authority = trustme.CA()
+    authority.issue_cert("127.0.0.1").private_key_and_cert_chain_pem.write_to_path(tmp_path / "server.pem")
+    trusting = ssl.create_default_context()
+    authority.configure_trust(trusting)
+    heard, said = ssl.MemoryBIO(), ssl.MemoryBIO()
+    tls = trusting.wrap_bio(heard, said, server_hostname="127.0.0.1")
+    options: dict[str, Any] = {"tls": ServerTls(certificate=Path("server.pem")), "directory": tmp_path}
+
+    async def until_done(step: Callable[[], Any]) -> Any:
+        while True:
+            try:
+                return step()
+            except ssl.SSLWantReadError:
+                writer.write(said.read())
+                heard.write(await reader.read(65_536))
+
+    async with receiving(**options) as (sender, _):
+        reader, writer = await asyncio.open_connection("127.0.0.1", sender.port)
+        with pytest.raises(ssl.SSLWantReadError):
+            tls.do_handshake()
+        writer.write(said.read())
+        heard.write(await reader.read(65_536))
+    with closing(writer), anyio.fail_after(10):
+        await until_done(tls.do_handshake)
+        tls.write(request(b"{}"))
+        parts = [await until_done(tls.read)]
+        while parts[-1]:
+            parts.append(await until_done(tls.read))
+    assert b"".join(parts).startswith(b"HTTP/1.1 503 ")
 
 
 @pytest.mark.parametrize("content", [None, "nonsense"])

@@ -141,6 +141,7 @@ class Listener:
         if self._server is None:
             return
         self._server.close()
+        self._crowd.closed = True
         for connection in list(self._crowd.connections):
             connection.shutdown()
         if self._crowd.connections:

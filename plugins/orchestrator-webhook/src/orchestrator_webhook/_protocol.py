@@ -29,6 +29,7 @@ class Crowd(ServerState):
     Attributes:
         options: the limits.
         pending: the connections without a complete request, the oldest first.
+        closed: there are to be no more.
         empty: set while there is no connection, once there was one.
     """
 
@@ -37,6 +38,7 @@ class Crowd(ServerState):
         self.options = options
         self.pending: dict[GuardedProtocol, None] = {}
         self._open: set[GuardedProtocol] = set()
+        self.closed = False
         self.empty = asyncio.Event()
         self._second = 0
 
@@ -45,7 +47,9 @@ class Crowd(ServerState):
         self._open.add(connection)
         self.empty.clear()
         self.pending[connection] = None
-        if len(self._open) > self.options.connections:
+        if self.closed:  # it was accepted before that, and its handshake has taken until now
+            connection.refuse(HTTPStatus.SERVICE_UNAVAILABLE)
+        elif len(self._open) > self.options.connections:
             oldest = next(iter(self.pending))
             oldest.refuse(HTTPStatus.SERVICE_UNAVAILABLE)
             self._forget(oldest)  # though its closing takes a moment
