@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import socket
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import ExitStack, asynccontextmanager
 from functools import partial
 from pathlib import Path
 
 import anyio
 import pytest
-from servers import Database, until
+from proxy import proxying
+from servers import Database, Server, until
 
 from orchestrator_core import Secret
 from orchestrator_postgres import PostgresError
@@ -98,3 +100,15 @@ async def test_a_question_that_is_given_up_ends_its_transaction(database: Databa
         assert session.connection.closed
         database.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE wait_event = 'PgSleep'")
         await anyio.to_thread.run_sync(until, lambda: [] == database.execute(_OURS), "the end of the session")
+
+
+async def test_the_last_of_several_hosts_has_its_turn(server: Server) -> None:
+    """Though those before it say nothing, as machines do that are switched off."""
+    with ExitStack() as stack:
+        silent = [stack.enter_context(socket.create_server(("127.0.0.1", 0))) for _ in range(2)]
+        proxy = stack.enter_context(proxying(server.home / f".s.PGSQL.{server.port}"))
+        ports = ",".join(str(port) for port in (*(each.getsockname()[1] for each in silent), proxy.port))
+        hosts = ",".join(["127.0.0.1"] * 3)
+        target = Target(Secret(f"host={hosts} port={ports} user=postgres dbname=postgres"), Path())
+        async with target, await target.connect() as session:
+            assert [(1,)] == await session.execute("SELECT 1", what="asking")

@@ -35,10 +35,12 @@ Result = TypeVar("Result")
 Connection = psycopg.Connection[tuple[Any, ...]]
 
 CONNECT_WITHIN = 10.0
+_HOSTS_WITHIN, _HOST_LEAST = 8, 2
+"""Seconds for all the hosts of a connection string together, lest the last be never tried; and the least for each."""
 CALL_WITHIN = 10.0
 
 # A dead peer is found even where nothing is sent; the server's side of it is its own business.
-_DEFAULTS = {"connect_timeout": "8", "keepalives_idle": "15", "keepalives_interval": "5", "keepalives_count": "3"}
+_DEFAULTS = {"keepalives_idle": "15", "keepalives_interval": "5", "keepalives_count": "3"}
 
 
 class Session:
@@ -273,7 +275,9 @@ class _Connecting:
 
     def run(self) -> Connection:
         """Connect, in the thread."""
-        conninfo = make_conninfo(**{**_DEFAULTS, **self._conninfo, "client_encoding": "utf8"})
+        hosts = 1 + max(self._conninfo.get(name, "").count(",") for name in ("host", "hostaddr"))
+        each = {"connect_timeout": str(max(_HOSTS_WITHIN // hosts, _HOST_LEAST))}
+        conninfo = make_conninfo(**{**each, **_DEFAULTS, **self._conninfo, "client_encoding": "utf8"})
         connection = psycopg.connect(conninfo, autocommit=True, prepare_threshold=None)
         if connection.info.parameter_status("server_encoding") == "SQL_ASCII":
             _read_any_text(connection)
