@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from datetime import timedelta
 from functools import partial
@@ -18,7 +18,7 @@ import pytest
 from servers import DEBIAN, Database, Server, until
 from watching import another_look, events, new_context, settled, watching
 
-from orchestrator_core import JournalUnavailableError, SystemClock
+from orchestrator_core import JSON, Event, JournalUnavailableError, SystemClock
 from orchestrator_core.testing import FakeInputContext
 from orchestrator_postgres import PostgresInput
 
@@ -401,6 +401,29 @@ async def test_an_event_that_can_not_be_accepted_holds_up_nobody(table: Database
     assert [("1", {"id": 1, "v": 1}), ("2", {"truncated": True}), ("3", {"id": 3, "v": 3})] == [
         (event.id, event.data) for event in context.events
     ]
+
+
+class CountingContext(FakeInputContext):
+    """Counts the steps that the journal is asked for."""
+
+    steps = 0
+
+    async def emit_many(self, events: Sequence[Event], *, checkpoint: JSON = None) -> Sequence[Event]:
+        """Count one."""
+        self.steps += 1
+        return await super().emit_many(events, checkpoint=checkpoint)
+
+
+async def test_an_event_that_can_not_be_accepted_is_soon_found(table: Database) -> None:
+    """Fails if each event around it takes a step of the journal: the rows are claimed meanwhile, for 10 s at most."""
+    table.execute("CREATE TABLE j (id int PRIMARY KEY, v json)")
+    context = CountingContext("raw", clock=SystemClock())
+    async with watching(PostgresInput(table.dsn), context):
+        values = r"""CASE g WHEN 77 THEN '"\ud800"'::json ELSE '1' END"""
+        table.execute(f"INSERT INTO j SELECT g, {values} FROM generate_series(1, 400) AS g")
+        await settled(context)
+    assert [str(number) for number in range(1, 401)] == [event.id for event in context.events]
+    assert context.steps < 25
 
 
 async def test_p71_sequence_numbers_that_start_again_are_no_repetition(table: Database) -> None:

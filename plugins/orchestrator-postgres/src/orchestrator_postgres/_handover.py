@@ -113,19 +113,21 @@ class HandOver:
         return self.pace.wait(rows, self.limit, held=False)
 
     async def _emit(self, events: Sequence[Event]) -> None:
+        """Hand events to the engine. One that can't be accepted must not hold up those around it for ever.
+
+        It is looked for by halves: one by one, a batch takes a slow journal longer than its transaction may stay open.
+        """
         try:
             await self.context.emit_many(events)
-        except EventError:
-            # One event that can't be accepted must not hold up those behind it for ever.
-            for event in events:
-                await self._emit_one(event)
-
-    async def _emit_one(self, event: Event) -> None:
-        try:
-            await self.context.emit(event)
         except EventError as error:
-            self.context.log.warning("%s %s goes without its row: %s", event.location, event.id, error)
-            await self.context.emit(reduce(event))
+            if len(events) > 1:
+                half = len(events) // 2
+                await self._emit(events[:half])
+                await self._emit(events[half:])
+            else:
+                (event,) = events
+                self.context.log.warning("%s %s goes without its row: %s", event.location, event.id, error)
+                await self.context.emit(reduce(event))
 
     async def _wait(self, seconds: float) -> None:
         bell = self._bell
