@@ -104,8 +104,9 @@ async def test_a_script_of_several_statements_is_one_transaction(database: Datab
         ("COPY t FROM STDIN", "COPY cannot be used"),
         ("SELECT 'infinity'::timestamptz", "timestamp too large"),
         ("DO $$ BEGIN RAISE 'too dry' USING DETAIL = 'no rain', HINT = 'wait'; END $$", "too dry · no rain · wait"),
+        ("DO $$ BEGIN COMMIT; END $$", "invalid transaction termination"),
     ],
-    ids=["constraint", "value", "syntax", "table", "arithmetic", "copy-out", "copy-in", "infinity", "raise"],
+    ids=["constraint", "value", "syntax", "table", "arithmetic", "copy-out", "copy-in", "infinity", "raise", "commit"],
 )
 async def test_what_would_fail_again_is_a_dead_letter(database: Database, statement: str, reason: str) -> None:
     """Constraints, values, syntax and RAISE reject at once, with the server's message, detail and hint."""
@@ -319,6 +320,18 @@ async def test_many_processes_may_create_the_table_at_once(database: Database) -
     assert [(12,)] == database.execute("SELECT count(*) FROM orchestrator.applied")
 
 
+@pytest.mark.anyio
+async def test_a_script_may_go_back_to_a_savepoint(database: Database) -> None:
+    """Which is a part of its transaction."""
+    database.execute("CREATE TABLE t (v int)")
+    script = (
+        "SAVEPOINT s; INSERT INTO t VALUES (1); ROLLBACK TO s; INSERT INTO t VALUES (2); rollback work to savepoint s"
+    )
+    async with PostgresSql(database.dsn, statement=f"{script}; INSERT INTO t VALUES (3)") as process:
+        await process.run(EVENT, FakeAttemptContext())
+    assert [(3,)] == database.execute("SELECT v FROM t")
+
+
 @pytest.mark.parametrize(
     ("options", "complaint"),
     [
@@ -330,8 +343,23 @@ async def test_many_processes_may_create_the_table_at_once(database: Database) -
         ({"statement": "SELECT 1", "parameters": {"x": "data.x"}}, 'parameter "x" is not used'),
         ({"statement": "SELECT %(x)s", "parameters": {"x": "nowhere"}}, 'parameter "x" names no field'),
         ({"file": Path("/nonexistent.sql")}, "can't read"),
+        ({"statement": "DELETE FROM t; /* now */ commit; DELETE FROM u"}, "has COMMIT: leave it out"),
+        ({"statement": "start  transaction; DELETE FROM t"}, "has START TRANSACTION: leave it out"),
+        ({"statement": "SAVEPOINT s; ROLLBACK TRANSACTION"}, "has ROLLBACK: leave it out"),
     ],
-    ids=["none", "empty", "no-field", "percent", "positional", "unused", "no-path", "no-file"],
+    ids=[
+        "none",
+        "empty",
+        "no-field",
+        "percent",
+        "positional",
+        "unused",
+        "no-path",
+        "no-file",
+        "commit",
+        "begin",
+        "rollback",
+    ],
 )
 def test_what_is_wrong_with_a_statement_is_said_before_it_runs(options: dict[str, Any], complaint: str) -> None:
     """A configuration that can't work is refused when it is read."""

@@ -37,8 +37,8 @@ _LONGEST_MS = 2**31 - 1
 _AGAIN = ("40001", "40P01")
 """Serialisation failure and deadlock: the same transaction may well succeed at once."""
 _ROLLED_BACK = (psycopg.pq.TransactionStatus.INTRANS, psycopg.pq.TransactionStatus.INERROR)
-_REJECTED = ("21", "22", "23", "42", "44", "P0", "0A", "2F", "38", "39")
-"""Classes of SQLSTATE that the same event would meet again: data, constraints, syntax and rights, RAISE."""
+_REJECTED = ("21", "22", "23", "2D", "42", "44", "P0", "0A", "2F", "38", "39")
+"""Classes of SQLSTATE that the same event would meet again: data, constraints, syntax and rights, RAISE, COMMIT."""
 
 
 @attrs.define(eq=False)

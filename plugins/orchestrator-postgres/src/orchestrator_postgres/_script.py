@@ -31,6 +31,12 @@ _HIDDEN = re.compile(
       | (?P<end>;)""",
     re.VERBOSE | re.DOTALL,
 )
+# What begins or ends a transaction. ROLLBACK TO a savepoint does neither.
+_OF_TRANSACTIONS = re.compile(
+    r"(?:BEGIN|COMMIT|END|ABORT|START\s+TRANSACTION|PREPARE\s+TRANSACTION"
+    r"|ROLLBACK(?!\s+(?:(?:WORK|TRANSACTION)\s+)?TO\b))\b",
+    re.IGNORECASE,
+)
 _PLACEHOLDER = re.compile(r"%(?:\((?P<path>[^)]*)\)(?P<format>.)?|(?P<other>.)?)", re.DOTALL)
 _ROOTS = (
     "location",
@@ -78,11 +84,15 @@ class Script:
         """Cut a script into statements and check its placeholders.
 
         Raises:
-            ConfigurationError: a placeholder or a parameter names no field, or there is no statement.
+            ConfigurationError: a placeholder or a parameter names no field, there is no statement, or one of them would
+                begin or end a transaction.
         """
         for name, path in parameters.items():
             _check_path(path, f'parameter "{name}"')
-        statements = [Statement(part, _paths(part, parameters)) for part in split(text)]
+        parts = split(text)
+        for part in parts:
+            _check_transaction(part)
+        statements = [Statement(part, _paths(part, parameters)) for part in parts]
         if not statements:
             raise ConfigurationError("the statement is empty: write one, such as INSERT INTO … VALUES (%(data.city)s)")
         used = {name for statement in statements for name in statement.paths}
@@ -105,6 +115,14 @@ def split(text: str) -> list[str]:
 
 def _blank(statement: str) -> str:
     return _HIDDEN.sub(lambda match: "" if match["line"] or match["block"] else match[0], statement).strip()
+
+
+def _check_transaction(statement: str) -> None:
+    if found := _OF_TRANSACTIONS.match(_blank(statement)):
+        words = " ".join(found[0].upper().split())
+        raise ConfigurationError(
+            f"the statement has {words}: leave it out, all is one transaction with the note that the delivery is done"
+        )
 
 
 def _paths(statement: str, parameters: Mapping[str, str]) -> Mapping[str, str]:
