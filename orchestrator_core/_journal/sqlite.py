@@ -211,6 +211,7 @@ class SqliteJournal(SqliteReader):
         if connection is None or session is None:
             raise JournalError(f"{self.path} is not open: use it in an async with block")
         connection.execute("BEGIN IMMEDIATE")
+        is_committed = False
         try:
             appends = [request for request in requests if type(request.step) is Append]
             for request in requests:
@@ -219,10 +220,12 @@ class SqliteJournal(SqliteReader):
             for request, result in zip(appends, append(session, [each.step for each in appends]), strict=True):
                 request.result = result
             connection.execute("COMMIT")
+            is_committed = True
         finally:
-            if connection.in_transaction:  # something above has raised
-                connection.execute("ROLLBACK")
+            if not is_committed:
                 session.forget()
+            if connection.in_transaction:  # else SQLite has rolled back by itself, as it does when the disk is full
+                connection.execute("ROLLBACK")
 
     async def register(self, worker: str, *, now: float, lease: float) -> None:
         """See `Journal.register`."""

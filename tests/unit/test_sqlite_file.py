@@ -89,3 +89,22 @@ async def test_a_full_disk_takes_nothing_and_loses_nothing(tmp_path: Path) -> No
         journal._connection.execute("PRAGMA max_page_count = 1000000")
         await journal.append([(event("4"), to("a"))], now=NOW)
         assert [1, 2] == [refused, (await journal.counts()).events]
+
+
+async def test_a_full_disk_takes_no_plan_back_unnoticed(tmp_path: Path) -> None:
+    """SQLite itself rolls back what does not fit: a plan that was new in it is stored again with the next event.
+
+    Catches: events that name a plan which is not there, or in time another one's.
+    """
+    async with SqliteJournal(tmp_path / "journal.db") as journal:
+        await journal.append([(event("1"), to("a"))], now=NOW)
+        assert journal._connection is not None
+        (pages,) = journal._connection.execute("PRAGMA page_count").fetchone()
+        journal._connection.execute(f"PRAGMA max_page_count = {pages}")
+        with pytest.raises(JournalUnavailableError, match="full"):
+            await journal.append([(event("2", data="x" * 50_000), to("b"))], now=NOW)
+        journal._connection.execute("PRAGMA max_page_count = 1000000")
+        await journal.append([(event("3"), to("c"))], now=NOW)
+        await journal.append([(event("4"), to("b"))], now=NOW)
+        found = [(each.event.id, each.plan.first) for each in await journal.events()]
+    assert [("1", to("a").first), ("3", to("c").first), ("4", to("b").first)] == found
