@@ -79,7 +79,7 @@ class AttemptLog:
 def _storable(line: str) -> str:
     if len(line) > LINE_LIMIT:
         line = f"{line[:LINE_LIMIT]}… ({len(line) - LINE_LIMIT:,} more characters)"
-    return line if line.isascii() else line.encode("utf-8", "replace").decode()
+    return _text(line)
 
 
 @attrs.define(eq=False)
@@ -180,21 +180,21 @@ async def _reconcile(reconcile: Callable[..., Any], context: Context, clock: Clo
         # Within one attempt, since what runs outside takes up its slot, and nobody wants a history of questions.
         while (answer := await reconcile(_own_event(context.claim), asked)) is Reconciliation.RUNNING:
             await clock.sleep(_ASK_AGAIN_AFTER)
+        context.derived = asked.derived
+        match answer:
+            case Reconciliation.SUCCEEDED:
+                return _SUCCESS
+            case Reconciliation.FAILED:
+                return Failed("the interrupted attempt has failed")
+            case Reconciliation.UNKNOWN:
+                return None
+        return _judge(answer, context)
     except (Exception, SystemExit) as error:  # noqa: BLE001 (the same border as in `attempt`)
         return _outcome_of(error, context)
     except anyio.get_cancelled_exc_class():
         if is_cut_off():
             raise
         return _CANCELLED_ITSELF
-    context.derived = asked.derived
-    match answer:
-        case Reconciliation.SUCCEEDED:
-            return _SUCCESS
-        case Reconciliation.FAILED:
-            return Failed("the interrupted attempt has failed")
-        case Reconciliation.UNKNOWN:
-            return None
-    return _judge(answer, context)
 
 
 def _judge(status: object, context: Context) -> Outcome:
@@ -205,7 +205,7 @@ def _judge(status: object, context: Context) -> Outcome:
     for line in status.logs:
         context.log(line)
     if status.status is not ProcessExitStatus.SUCCESS:
-        return Failed(status.logs[-1] if status.logs else f"returned the status {status.status.value}")
+        return Failed(_text(status.logs[-1]) if status.logs else f"returned the status {status.status.value}")
     try:
         dump_json(status.output)
     except EventError as error:
@@ -214,14 +214,24 @@ def _judge(status: object, context: Context) -> Outcome:
 
 
 def _outcome_of(error: BaseException, context: Context) -> Outcome:
-    match error:
-        case Reject():
-            return Rejected(error.reason)
-        case RetryLater():
-            return Postponed(max(error.after.total_seconds(), 0.0), error.reason, error.interrupted)
-        case HopLimitError() | FanOutLimitError():
-            return Rejected(str(error))
+    try:
+        match error:
+            case Reject():
+                return Rejected(_text(error.reason))
+            case RetryLater():
+                return Postponed(max(error.after.total_seconds(), 0.0), _text(error.reason), bool(error.interrupted))
+            case HopLimitError() | FanOutLimitError():
+                return Rejected(str(error))
+    # The same border: what was raised holds what the process has put into it, such as a number for a timedelta.
+    except Exception as wrong:  # noqa: BLE001
+        error = wrong
     if not isinstance(error, OrchestratorError):  # those explain themselves
         context.keep("".join(traceback.format_exception(error, limit=-8)))
-    text = message_of(error)
+    text = _text(message_of(error))
     return Failed(f"{type(error).__name__}: {text}" if text else type(error).__name__)
+
+
+def _text(value: object) -> str:
+    """Return what a process gave as a reason as text that every journal can store."""
+    text = str(value)
+    return text if text.isascii() else text.encode("utf-8", "replace").decode()

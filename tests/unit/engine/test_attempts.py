@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import anyio
@@ -17,7 +18,9 @@ from orchestrator_core import (
     ProcessExitStatus,
     ProcessStatus,
     Reject,
+    RetryLater,
     RetryPolicy,
+    SqliteJournal,
 )
 from orchestrator_core._attempt import LINE_LIMIT, LOG_LIMIT
 from orchestrator_core.testing import Play, RecordingProcess, ScriptedProcess, SimulatedClock
@@ -86,6 +89,13 @@ FAILURES = [
     pytest.param(ProcessStatus(status=ProcessExitStatus.UNKNOWN), "returned the status unknown", id="UNKNOWN"),
     pytest.param(ProcessStatus(status=ProcessExitStatus.UNSTARTED), "returned the status unstarted", id="UNSTARTED"),
     pytest.param(ProcessStatus(logs=["a", "b"], status=ProcessExitStatus.FAIL), "b", id="last-line-of-its-logs"),
+    pytest.param(ProcessStatus(logs=[b"b"], status=ProcessExitStatus.FAIL), "b'b'", id="logs-of-bytes"),  # type: ignore[list-item]
+    pytest.param(ValueError("name \udcff"), "ValueError: name ?", id="half-a-surrogate-pair"),
+    pytest.param(
+        RetryLater(5),  # type: ignore[arg-type]
+        "AttributeError: 'int' object has no attribute 'total_seconds'",
+        id="RetryLater-with-a-number",
+    ),
     pytest.param(_return_text, "returned str 'fine': a process returns None or a ProcessStatus", id="wrong-type"),
     pytest.param(
         ProcessStatus(output="\ud800"),
@@ -103,6 +113,25 @@ async def test_failure(line: Play, reason: str) -> None:
     """
     delivery = await only(await _settled(line))
     assert (DeliveryState.DEAD, 1, reason) == (delivery.state, delivery.failures, delivery.reason)
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        ValueError("\udcff"),
+        Reject("\udcff"),
+        Reject(object()),  # type: ignore[arg-type]
+        RetryLater(timedelta(), "\udcff"),
+        ProcessStatus(logs=["\udcff"], status=ProcessExitStatus.FAIL),
+        ProcessStatus(logs=[b"b"], status=ProcessExitStatus.FAIL),  # type: ignore[list-item]
+    ],
+    ids=["exception", "Reject", "no-text", "RetryLater", "status", "bytes"],
+)
+async def test_any_reason_can_be_stored(line: Play, tmp_path: Path) -> None:
+    """What a process says goes into the journal as text that it can hold. Catches: a reason that ends the run."""
+    journal = SqliteJournal(tmp_path / "journal.db")
+    summary = await finish(single(ScriptedProcess([line, Reject("no")]), journal=journal, options=TWICE))
+    assert 1 == summary.dead
 
 
 async def test_the_next_event_is_not_harmed() -> None:

@@ -87,6 +87,12 @@ ANSWERS = [
     pytest.param(
         "fine", DeliveryState.DEAD, "returned str 'fine': a process returns None or a ProcessStatus", id="wrong-type"
     ),
+    pytest.param(
+        ProcessStatus(logs=None),  # type: ignore[arg-type]
+        DeliveryState.DEAD,
+        "TypeError: 'NoneType' object is not iterable",
+        id="status-without-lines",
+    ),
 ]
 
 
