@@ -25,7 +25,7 @@ from orchestrator_core._errors import (
     message_of,
 )
 from orchestrator_core._event import HOP_LIMIT, Event
-from orchestrator_core._json import JSON, dump_json, own
+from orchestrator_core._json import JSON, dump_json, load_json
 from orchestrator_core._plan import Plan
 from orchestrator_core._retry import RetryPolicy
 
@@ -206,11 +206,13 @@ def _judge(status: object, context: Context) -> Outcome:
         context.log(line)
     if status.status is not ProcessExitStatus.SUCCESS:
         return Failed(_text(status.logs[-1]) if status.logs else f"returned the status {status.status.value}")
+    if status.output is None:
+        return _SUCCESS
     try:
-        dump_json(status.output)
+        # A copy: the process may go on changing what it returned, while the journal writes it in a thread.
+        return Succeeded(load_json(dump_json(status.output)))
     except EventError as error:
         return Failed(f"its output is {error}")
-    return Succeeded(own(status.output))  # the process may go on with what it has returned
 
 
 def _outcome_of(error: BaseException, context: Context) -> Outcome:

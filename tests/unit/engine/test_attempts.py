@@ -8,9 +8,11 @@ from typing import Any
 
 import anyio
 import pytest
+from anyio import wait_all_tasks_blocked
 
 from orchestrator_core import (
     AttemptContext,
+    DeliveryQuery,
     DeliverySettled,
     DeliveryState,
     Event,
@@ -24,6 +26,7 @@ from orchestrator_core import (
 )
 from orchestrator_core._attempt import LINE_LIMIT, LOG_LIMIT
 from orchestrator_core.testing import Play, RecordingProcess, ScriptedProcess, SimulatedClock
+from tests.unit.engine.journals import Hold, meddled
 from tests.unit.engine.pipelines import (
     Notices,
     at_work,
@@ -35,6 +38,7 @@ from tests.unit.engine.pipelines import (
     only,
     single,
     states,
+    until_run,
 )
 
 pytestmark = pytest.mark.anyio
@@ -255,6 +259,23 @@ async def test_outputs_go_downstream() -> None:
     await finish(orchestrator)
     assert [{"work": {"rows": 1}}] * 2 == [run.outputs for run in second.runs]
     assert [{"work": {"rows": 1}, "second": [2]}] == [run.outputs for run in last.runs]
+
+
+async def test_an_output_is_kept_as_it_was_returned(tmp_path: Path) -> None:
+    """A process may go on with the object that it returned. Catches: a run that ends as that is no JSON any more."""
+    hold, total = Hold("settle"), {"rain": 1}
+    hold.engage()
+    journal = SqliteJournal(tmp_path / "journal.db")
+    process = ScriptedProcess([ProcessStatus(output=total)])  # type: ignore[arg-type]
+    async with single(process, journal=meddled(journal, before=hold)) as orchestrator, anyio.create_task_group() as run:
+        run.start_soon(lambda: orchestrator.run(until_idle=True))
+        await until_run(process, 1)
+        await wait_all_tasks_blocked()
+        total["rain"] = object()  # type: ignore[assignment]
+        hold.release()
+    async with SqliteJournal.reader(tmp_path / "journal.db") as reader:
+        (delivery,) = await reader.deliveries(DeliveryQuery())
+    assert (DeliveryState.DONE, {"rain": 1}) == (delivery.state, delivery.output)
 
 
 async def test_a_cancellation_of_its_own_is_a_failure(anyio_backend: str) -> None:
