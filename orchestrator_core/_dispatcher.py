@@ -104,6 +104,7 @@ class Dispatcher:
         self._finished: list[_Finished] = []
         self._settling: list[_Finished] = []
         self._logs: list[tuple[Claim, Sequence[str]]] = []
+        self._is_logging = False
         self._books = anyio.Event()
         self._change = anyio.Event()
         self._is_draining = False
@@ -133,7 +134,7 @@ class Dispatcher:
                 try:
                     with anyio.move_on_after(_HAND_BACK_SECONDS, shield=True) as scope:
                         await self._hand_back_everything()
-                    if scope.cancelled_caught:
+                    if scope.cancelled_caught and self._settling:
                         lost = sum(each.seconds is not None for each in self._settling)
                         _LOG.warning("outcomes that the journal did not take: %d; the next run does them again", lost)
                 finally:  # the components wait for this, and nothing can cancel them
@@ -286,7 +287,7 @@ class Dispatcher:
     def _finish(self, station: Station, worker: Worker, context: Context, outcome: Outcome) -> None:
         now = self._clock.time()
         change = transition(context.claim.delivery, outcome, station.options.retry, now, self._rng)
-        logs = context.written.finish() if context.written is not None else ()
+        logs = () if context.written is None else (*self._left_behind(context), *context.written.finish())
         events = context.derived if context.derived and change.state is DeliveryState.DONE else ()
         settlement = Settlement(context.claim, change, worker.started_at, logs, events)
         if not self._finished:
@@ -294,6 +295,14 @@ class Dispatcher:
         self._finished.append(_Finished(station, settlement, now - worker.started_at))
         if change.state is DeliveryState.READY:
             self._expect(station, change.due_at)
+
+    def _left_behind(self, context: Context) -> Iterable[str]:
+        """Return the lines of an attempt that the journal was to keep meanwhile and did not take."""
+        if not self._logs or self._is_logging:
+            return ()
+        lines = [line for claim, lines in self._logs if claim is context.claim for line in lines]
+        self._logs = [each for each in self._logs if each[0] is not context.claim]
+        return lines
 
     def _hand_back(self, station: Station) -> None:
         """Return deliveries that have not started to the journal."""
@@ -390,6 +399,11 @@ class Dispatcher:
         self._finished = []
         if self._settling:
             await self._settle({}, {})
+        while self._logs:  # of attempts that ended while their lines were under way
+            try:
+                await self._write_logs()
+            except JournalUnavailableError as error:
+                await self._outage.wait(error)
 
     # Keeping time
 
@@ -424,5 +438,12 @@ class Dispatcher:
         logs = [(each.claim, each.written.drain()) for each in contexts if each.written is not None]
         self._logs += [(claim, lines) for claim, lines in logs if lines]
         if self._logs:
+            await self._write_logs()
+
+    async def _write_logs(self) -> None:
+        self._is_logging = True
+        try:
             await self._journal.log(self._worker, self._logs)
-            self._logs = []  # not before: what the journal did not take goes with the next look
+            self._logs = []  # not before: what the journal did not take goes with the outcome or the next look
+        finally:
+            self._is_logging = False

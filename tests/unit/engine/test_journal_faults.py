@@ -22,7 +22,7 @@ from orchestrator_core import (
     RetryPolicy,
 )
 from orchestrator_core.testing import Gate, RecordingProcess, ScriptedInput, ScriptedProcess, SimulatedClock
-from tests.unit.engine.journals import Outage, meddled
+from tests.unit.engine.journals import Hold, Outage, meddled
 from tests.unit.engine.pipelines import (
     PATIENCE,
     Notices,
@@ -137,6 +137,46 @@ async def test_logs_wait_for_the_journal() -> None:
         gate.open()
         await clock.advance(1)
     assert [("first", "second")] == [attempt.logs for attempt in await history(journal)]
+
+
+async def test_logs_come_with_the_outcome_after_an_outage() -> None:
+    """What could not be kept meanwhile goes with the rest. Catches: lines in another order, or lost at the end."""
+    outage, journal, clock = Outage(frozenset({"log"}), is_on=True), MemoryJournal(), SimulatedClock()
+
+    async def play(event: Event, context: AttemptContext) -> None:
+        context.log("first")
+        await clock.sleep(0.3)
+        context.log("second")
+
+    orchestrator = single(ScriptedProcess([play]), journal=meddled(journal, before=outage), clock=clock)
+    async with orchestrator, running(orchestrator):
+        await clock.advance(0.4)
+        outage.is_on = False
+    assert [("first", "second")] == [attempt.logs for attempt in await history(journal)]
+
+
+async def test_logs_under_way_are_kept_at_the_end() -> None:
+    """Lines that fail after their attempt has ended are written at the end. Catches: a next look that never comes."""
+    hold, outage, journal, clock = Hold("log"), Outage(frozenset({"log"})), MemoryJournal(), SimulatedClock()
+    hold.engage()
+
+    async def before(call: str) -> None:
+        await hold(call)
+        await outage(call)
+
+    async def play(event: Event, context: AttemptContext) -> None:
+        context.log("first")
+        await clock.sleep(0.3)
+
+    orchestrator = single(ScriptedProcess([play]), journal=meddled(journal, before=before), clock=clock)
+    async with orchestrator, running(orchestrator):
+        await clock.advance(0.4)
+        outage.is_on = True
+        hold.release()
+        await wait_all_tasks_blocked()
+        outage.is_on = False
+    assert (DeliveryState.DONE, 1) == ((await only(journal)).state, outage.refused)
+    assert [("first",)] == [attempt.logs for attempt in await history(journal)]
 
 
 async def test_an_input_is_told_that_nothing_was_accepted() -> None:

@@ -123,6 +123,17 @@ async def test_what_the_cut_off_attempt_logged_is_kept() -> None:
     assert [("begun",)] == [attempt.logs for attempt in await history(journal)]
 
 
+async def test_a_cancellation_beside_a_look_keeps_what_was_logged() -> None:
+    """Lines on their way to a journal that is not asked any more come with the interruption. Catches: lines dropped."""
+    hold, journal, clock = Hold("log"), MemoryJournal(), SimulatedClock()
+    hold.engage()
+    async with at_work(ScriptedProcess([_hang]), journal=meddled(journal, before=hold), clock=clock):
+        await clock.advance(1)
+        assert 1 == hold.waiting
+        hold.forget()
+    assert [("begun",)] == [attempt.logs for attempt in await history(journal)]
+
+
 async def test_a_second_stop_stops_now() -> None:
     """It cuts off what runs, which counts as interrupted, and the run still returns. Catches: grace kept to."""
     journal, run = MemoryJournal(), Running()
