@@ -301,3 +301,4 @@ class Run:
             _LOG.warning("the journal is unavailable, cleaning up later: %s", error)
         self._clean_at = self._clock.monotonic() + _HOUSEKEEPING_SECONDS
         await self._park()
+        self.dispatcher.wake()  # what was unparked only now, since the journal was away, nobody has looked for yet

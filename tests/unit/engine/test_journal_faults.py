@@ -139,6 +139,33 @@ async def test_logs_wait_for_the_journal() -> None:
     assert [("first", "second")] == [attempt.logs for attempt in await history(journal)]
 
 
+async def test_what_could_not_be_unparked_runs_later() -> None:
+    """A process comes back while the journal is away: what was parked for it runs soon after the outage.
+
+    Catches: deliveries that are unparked with the housekeeping and that nobody looks for.
+    """
+    outage, journal, clock = Outage(frozenset({"park"})), MemoryJournal(), SimulatedClock()
+    process = RecordingProcess()
+    orchestrator = single(
+        process, ScriptedInput([], endless=True), journal=meddled(journal, before=outage), clock=clock
+    )
+    orchestrator.add_process("more", ScriptedProcess([Gate()]), concurrency=1)
+    orchestrator.add_link("in", "more")
+    async with orchestrator, running(orchestrator):
+        for each in events(2, trigger="in"):
+            await orchestrator.emit(each)
+        await wait_all_tasks_blocked()
+        orchestrator.remove_process("more")
+        await wait_all_tasks_blocked()
+        assert [DeliveryState.RUNNING, DeliveryState.PARKED] == (await states(journal))["more"]
+        outage.is_on = True
+        orchestrator.add_process("more", process)
+        await wait_all_tasks_blocked()
+        outage.is_on = False
+        await clock.advance(2)
+        assert [DeliveryState.RUNNING, DeliveryState.DONE] == (await states(journal))["more"]
+
+
 async def test_logs_come_with_the_outcome_after_an_outage() -> None:
     """What could not be kept meanwhile goes with the rest. Catches: lines in another order, or lost at the end."""
     outage, journal, clock = Outage(frozenset({"log"}), is_on=True), MemoryJournal(), SimulatedClock()
