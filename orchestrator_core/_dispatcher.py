@@ -108,6 +108,7 @@ class Dispatcher:
         self._books = anyio.Event()
         self._change = anyio.Event()
         self._is_draining = False
+        self._reserved = 0
         self._outage = Outage(clock)
         self._last_settle = clock.monotonic()
         self.version = 0
@@ -128,6 +129,7 @@ class Dispatcher:
                     try:
                         await anyio.sleep_forever()
                     finally:  # before the group is closed to new tasks: an append may be about to hand something over
+                        self._is_draining = True
                         self._workers.end()
             finally:
                 self.roster.end()
@@ -210,9 +212,11 @@ class Dispatcher:
             if station is not None and not self._is_draining and station.free:
                 held[station] = min(count, station.free)
         reservation = Reservation(self._hold(held))
+        self._reserved += len(held)
         try:
             yield reservation
         finally:
+            self._reserved -= len(held)
             self._take(held, reservation.appended.claims)
             self.wake(reservation.appended.left)
 
@@ -395,15 +399,21 @@ class Dispatcher:
                 )
         for station in self.roster:
             self._hand_back(station)
-        self._settling = [*self._settling, *self._finished]  # a settle that was cancelled is still to be done
-        self._finished = []
-        if self._settling:
-            await self._settle({}, {})
+        await self._settle_rest()
+        while self._reserved:  # an append that was under way may hand something over yet
+            await self._change.wait()
+            await self._settle_rest()
         while self._logs:  # of attempts that ended while their lines were under way
             try:
                 await self._write_logs()
             except JournalUnavailableError as error:
                 await self._outage.wait(error)
+
+    async def _settle_rest(self) -> None:
+        self._settling = [*self._settling, *self._finished]  # a settle that was cancelled is still to be done
+        self._finished = []
+        if self._settling:
+            await self._settle({}, {})
 
     # Keeping time
 

@@ -268,6 +268,67 @@ async def _emit(orchestrator: Orchestrator, event: Event) -> None:
     await orchestrator.emit(event)
 
 
+async def _run_within(scope: anyio.CancelScope, orchestrator: Orchestrator) -> None:
+    with scope:
+        await orchestrator.run()
+
+
+async def test_a_cancellation_hands_back_what_an_emit_brings() -> None:
+    """An append that is committed while the run ends brings a delivery, which is left ready for the next run.
+
+    Catches: deliveries that come behind the last settle, and stay running for a worker that is gone.
+    """
+    hold, journal, scope = Hold("append"), MemoryJournal(), anyio.CancelScope()
+
+    async def commit(call: str) -> None:
+        with anyio.CancelScope(shield=True):
+            await hold(call)
+
+    source = ScriptedInput([], endless=True)
+    async with single(RecordingProcess(), source, journal=meddled(journal, after=commit)) as orchestrator:
+        with anyio.fail_after(PATIENCE):
+            async with anyio.create_task_group() as tasks:
+                tasks.start_soon(_run_within, scope, orchestrator)
+                await wait_all_tasks_blocked()
+                hold.engage()
+                tasks.start_soon(_emit, orchestrator, event("1", trigger="in"))
+                await wait_all_tasks_blocked()
+                scope.cancel()
+                for _ in range(3):  # on asyncio, tasks that are being cancelled may all seem blocked
+                    await wait_all_tasks_blocked()
+                hold.release()
+    assert DeliveryState.READY == (await only(journal)).state
+
+
+class _Lingers(RecordingProcess):
+    """Takes its time to be left."""
+
+    def __init__(self, gate: Gate) -> None:
+        super().__init__()
+        self.leaving = anyio.Event()
+        self._gate = gate
+
+    async def __aexit__(self, *exc_info: object) -> None:
+        self.leaving.set()
+        await self._gate()
+
+
+async def test_events_of_a_cancelled_run_wait_for_the_next_one() -> None:
+    """What is emitted while the components are left is not claimed any more. Catches: taken by who runs nothing."""
+    gate, journal, scope = Gate(), MemoryJournal(), anyio.CancelScope()
+    process = _Lingers(gate)
+    async with single(process, ScriptedInput([], endless=True), journal=journal) as orchestrator:
+        with anyio.fail_after(PATIENCE):
+            async with anyio.create_task_group() as tasks:
+                tasks.start_soon(_run_within, scope, orchestrator)
+                await wait_all_tasks_blocked()
+                scope.cancel()
+                await process.leaving.wait()
+                await orchestrator.emit(event("1", trigger="in"))
+                gate.open()
+    assert DeliveryState.READY == (await only(journal)).state
+
+
 async def test_events_of_a_drain_wait_for_the_next_run() -> None:
     """What an embedder emits while the run drains is accepted, and not begun. Catches: a drain that takes new work."""
     gate, journal, run = Gate(), MemoryJournal(), Running()
