@@ -410,8 +410,10 @@ class Orchestrator:
                 self._change(change, configuration)
                 return
             async with run.opened(change.inputs, change.processes) as opened:
-                for name in change.old_inputs:
-                    await run.supervisor.remove(name)
+                with anyio.CancelScope(shield=True):  # once one has stopped there is no way back
+                    for name in change.old_inputs:
+                        await run.supervisor.remove(name)
+                run.refuse_at_the_end()
                 # From here on without an await, so that no event finds half of it.
                 self._change(change, configuration)
                 run.take_over(opened, change.old_processes)

@@ -163,9 +163,8 @@ class Run:
 
     def break_off(self, error: JournalBrokenError) -> None:
         """End the run with this error."""
-        if self.is_started and not self._is_broken:
-            self._is_broken = True
-            self._tasks.start_soon(self._raise, error)
+        if not self._is_broken:
+            self._is_broken = self.spawn(self._raise, error)
 
     @staticmethod
     async def _raise(error: JournalBrokenError) -> None:
@@ -201,12 +200,16 @@ class Run:
                 [await self.supervisor.open(name, *each) for name, each in inputs.items()],
                 [await self.dispatcher.roster.open(name, *each) for name, each in processes.items()],
             )
-            if self._stopping.is_set():
-                raise ConfigurationError("the pipeline is stopping: it takes no other configuration any more")
+            self.refuse_at_the_end()
             yield opened
         finally:
             self.supervisor.dismiss()
             self.dispatcher.roster.dismiss()
+
+    def refuse_at_the_end(self) -> None:
+        """Raise a `ConfigurationError` if the run takes no other parts any more."""
+        if self._stopping.is_set() or self._is_ending:
+            raise ConfigurationError("the pipeline is stopping: it takes no other configuration any more")
 
     def take_over(self, opened: Opened, old_processes: Iterable[str]) -> None:
         """Let what was opened work, instead of these processes; in one step, so that no event finds half of it."""

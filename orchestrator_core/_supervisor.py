@@ -64,7 +64,7 @@ class Supervisor:
         """
         supervised = self._new(name, component, operations)
         self._ahead.append(supervised)
-        if self._tasks is not None:
+        if self._tasks is not None and not self._stopping:
             self._tasks.start_soon(self._run, supervised)
             await supervised.entered.wait()
         if (error := supervised.error) is not None:
@@ -94,10 +94,13 @@ class Supervisor:
         """Run the inputs, and those added later, until cancelled."""
         async with anyio.create_task_group() as self._tasks:
             task_status.started()
-            for supervised in self._inputs.values():
-                self._tasks.start_soon(self._run, supervised)
-            await self._open()
-            await anyio.sleep_forever()
+            try:
+                for supervised in self._inputs.values():
+                    self._tasks.start_soon(self._run, supervised)
+                await self._open()
+                await anyio.sleep_forever()
+            finally:  # before the group is closed to new tasks
+                self._stopping = True
 
     async def _open(self) -> None:
         """Let events in once every input listens: one may watch what another's events make a process write."""
@@ -135,8 +138,8 @@ class Supervisor:
             await supervised.gone.wait()
 
     def have_caught_up(self) -> bool:
-        """Tell whether every input has ended or has nothing more since the newest change."""
-        return all(supervised.has_caught_up() for supervised in self._inputs.values())
+        """Tell whether every input has ended or has nothing more since the newest change, and none is to come."""
+        return not self._ahead and all(supervised.has_caught_up() for supervised in self._inputs.values())
 
     def nudge(self) -> None:
         """Ask the inputs that are behind for a fresh look."""

@@ -269,6 +269,42 @@ async def test_a_broken_journal_ends_the_run(call: str) -> None:
         await finish(orchestrator)
 
 
+async def test_a_journal_that_breaks_after_the_run_is_told_to_who_emits() -> None:
+    """An append that began in a run fails when that is over. Catches: another error in the place of the journal's."""
+    hold, outage, scope = Hold("append"), Outage(frozenset({"append"}), is_on=True, broken=True), anyio.CancelScope()
+    hold.engage()
+    process = RecordingProcess()
+    told: list[str] = []
+
+    async def before(call: str) -> None:
+        with anyio.CancelScope(shield=True):
+            await hold(call)
+        await outage(call)
+
+    async def run() -> None:
+        with scope:
+            await orchestrator.run()
+
+    async def emit() -> None:
+        try:
+            await orchestrator.emit(event(trigger="in"))
+        except JournalBrokenError as error:
+            told.append(str(error))
+
+    orchestrator = single(process, ScriptedInput([], endless=True), journal=meddled(before=before))
+    with anyio.fail_after(PATIENCE):
+        async with orchestrator, anyio.create_task_group() as tasks:
+            tasks.start_soon(run)
+            await wait_all_tasks_blocked()
+            scope.cancel()
+            tasks.start_soon(emit)  # in a task of its own, as the run takes no other any more
+            while process.left == 0 or hold.waiting == 0:
+                await wait_all_tasks_blocked()
+            await wait_all_tasks_blocked()
+            hold.release()
+    assert ["disk gone"] == told
+
+
 def _adding(orchestrator: Orchestrator, outage: Outage) -> Any:
     async def add(context: InputContext) -> None:
         context.ready()

@@ -12,6 +12,7 @@ import anyio
 import attrs
 import pytest
 from anyio import wait_all_tasks_blocked
+from anyio.abc import TaskGroup
 
 from orchestrator_core import (
     AttemptContext,
@@ -37,12 +38,13 @@ pytestmark = pytest.mark.anyio
 
 
 class Diary:
-    """What the components of a test have done, and who of them can't be opened."""
+    """What the components of a test have done, and who of them can't be opened, or takes time to open or to let go."""
 
     def __init__(self) -> None:
         self.lines: list[str] = []
         self.broken: set[str] = set()
         self.slow: dict[str, Gate] = {}
+        self.clinging: dict[str, Gate] = {}
         self.gate = Gate()
         self.running = 0
 
@@ -89,7 +91,12 @@ class Listen(Labelled):
     async def run(self, context: InputContext) -> None:
         context.ready()
         self.diary.lines.append(f"{self.label} listens")
-        await anyio.sleep_forever()
+        try:
+            await anyio.sleep_forever()
+        finally:
+            if self.label in self.diary.clinging:
+                with anyio.CancelScope(shield=True):
+                    await self.diary.clinging[self.label]()
 
 
 @attrs.frozen
@@ -309,3 +316,71 @@ async def test_a_reload_before_the_run_counts() -> None:
             await _emit(orchestrator, "1")
     assert {"b listens", "q runs 1"} <= set(diary.lines)
     assert not [line for line in diary.lines if line[0] in "ap"]
+
+
+async def _reload_while_a_clings(tasks: TaskGroup, diary: Diary, orchestrator: Orchestrator) -> list[str]:
+    """Begin a reload that waits for its old input to let go; return where its refusal will stand."""
+    diary.clinging["a"] = Gate()
+    refused: list[str] = []
+
+    async def reload() -> None:
+        try:
+            await orchestrator.apply(configuration(diary, {"in": "b"}, {"work": "q"}))
+        except ConfigurationError as error:
+            refused.append(str(error))
+
+    await wait_all_tasks_blocked()
+    tasks.start_soon(reload)
+    for _ in range(3):
+        await wait_all_tasks_blocked()
+    return refused
+
+
+@pytest.mark.parametrize("end", ["stop", "cancel"])
+async def test_a_run_that_ends_in_a_reload_refuses_it(end: str) -> None:
+    """The old input lets go only when the run is over already. Catches: a reload that trips over what is gone."""
+    diary, scope = Diary(), anyio.CancelScope()
+
+    async def run() -> None:
+        with scope:
+            await orchestrator.run()
+
+    with anyio.fail_after(PATIENCE):
+        orchestrator = Orchestrator.from_configuration(configuration(diary, {"in": "a"}, {"work": "p"}))
+        async with orchestrator, anyio.create_task_group() as tasks:
+            tasks.start_soon(run)
+            refused = await _reload_while_a_clings(tasks, diary, orchestrator)
+            (orchestrator.stop if end == "stop" else scope.cancel)()
+            for _ in range(3):
+                await wait_all_tasks_blocked()
+            diary.clinging["a"].open()
+    assert ["the pipeline is stopping: it takes no other configuration any more"] == refused
+
+
+async def test_a_run_until_idle_waits_for_a_reload() -> None:
+    """What has been opened is yet to be heard. Catches: a run that is idle since its old inputs are gone."""
+    diary = Diary()
+    with anyio.fail_after(PATIENCE):
+        orchestrator = Orchestrator.from_configuration(configuration(diary, {"in": "a"}, {"work": "p"}))
+        clock = orchestrator._clock = SimulatedClock()
+        async with orchestrator, anyio.create_task_group() as tasks:
+            tasks.start_soon(lambda: orchestrator.run(until_idle=True))
+            refused = await _reload_while_a_clings(tasks, diary, orchestrator)
+            await clock.advance(2)
+            diary.clinging["a"].open()
+            await clock.advance(2)
+            tasks.cancel_scope.cancel()
+    assert ([], True) == (refused, "b listens" in diary.lines)
+
+
+async def test_a_reload_that_is_cancelled_too_late_is_made() -> None:
+    """Once an old input has been stopped the new one comes. Catches: a pipeline without either, and no other reload."""
+    diary = Diary()
+    async with at_work(configuration(diary, {"in": "a"}, {"work": "p"})) as orchestrator:
+        async with anyio.create_task_group() as tasks:
+            await _reload_while_a_clings(tasks, diary, orchestrator)
+            tasks.cancel_scope.cancel()
+            diary.clinging["a"].open()
+        await orchestrator.apply(configuration(diary, {"in": "c"}, {"work": "q"}))
+        await wait_all_tasks_blocked()
+    assert ["b listens", "c listens"] == [line for line in diary.lines if line in {"b listens", "c listens"}]

@@ -329,6 +329,25 @@ async def test_events_of_a_cancelled_run_wait_for_the_next_one() -> None:
     assert DeliveryState.READY == (await only(journal)).state
 
 
+async def test_parts_that_come_and_go_while_a_cancelled_run_ends() -> None:
+    """They count for the next run. Catches: a task that is started in a group which has ended."""
+    gate, scope = Gate(), anyio.CancelScope()
+    process = _Lingers(gate)
+    async with single(process, ScriptedInput([], endless=True)) as orchestrator:
+        with anyio.fail_after(PATIENCE):
+            async with anyio.create_task_group() as tasks:
+                tasks.start_soon(_run_within, scope, orchestrator)
+                await wait_all_tasks_blocked()
+                scope.cancel()
+                await process.leaving.wait()
+                orchestrator.add_input("more", ScriptedInput([], endless=True))
+                orchestrator.add_process("later", RecordingProcess())
+                orchestrator.remove_process("work")
+                gate.open()
+                await orchestrator.remove_input("in")
+        assert (["more"], ["later"]) == (list(orchestrator.pipeline.inputs), list(orchestrator.pipeline.processes))
+
+
 async def test_events_of_a_drain_wait_for_the_next_run() -> None:
     """What an embedder emits while the run drains is accepted, and not begun. Catches: a drain that takes new work."""
     gate, journal, run = Gate(), MemoryJournal(), Running()
