@@ -311,7 +311,8 @@ class SqliteJournal(SqliteReader):
             return self._data_version
         if identity(self.path) != self._file:
             raise JournalBrokenError(f"{self.path} was removed or replaced while in use: put it back and start again")
-        return int(self._connection.execute("PRAGMA data_version").fetchone()[0])
+        with translated(self.path):
+            return int(self._connection.execute("PRAGMA data_version").fetchone()[0])
 
     async def _submit(self, step: Callable[..., T], **values: Any) -> T:  # noqa: ANN401 (the step's own)
         result: T = await self._commits.submit(partial(step, **values))

@@ -73,6 +73,17 @@ async def test_a_file_that_is_taken_away_is_noticed(tmp_path: Path, replaced: bo
             await journal.changed()
 
 
+async def test_a_look_that_sqlite_refuses_is_an_outage(tmp_path: Path) -> None:
+    """It may be busy or short of memory there too. Catches: an error of SQLite's own, which ends the run."""
+    async with SqliteJournal(tmp_path / "journal.db") as journal:
+        assert journal._connection is not None
+        journal._connection.set_progress_handler(lambda: 1, 1)
+        with pytest.raises(JournalUnavailableError, match="interrupted"):
+            await journal.changed()
+        journal._connection.set_progress_handler(None, 1)
+        assert not await journal.changed()
+
+
 async def test_a_full_disk_takes_nothing_and_loses_nothing(tmp_path: Path) -> None:
     """What does not fit is refused as a whole; what was accepted stays, and there is room again later.
 
