@@ -38,6 +38,12 @@ class Refused(click.ClickException):
         click.echo(f"error: {one_line(self.format_message())}", file=file, err=True)
 
 
+class Unknown(Refused):
+    """A name that neither the pipeline's file nor its journal knows."""
+
+    exit_code = NOT_FOUND
+
+
 _SIZE_LIMIT = 256 * 1024
 
 

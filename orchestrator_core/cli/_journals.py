@@ -12,10 +12,10 @@ import attrs
 from orchestrator_core._config.document import UnreadableError, parse, read
 from orchestrator_core._journal import MemoryJournal, SqliteJournal
 from orchestrator_core.cli import _output
-from orchestrator_core.cli._failures import Refused
+from orchestrator_core.cli._failures import Refused, Unknown
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Iterable
 
     from orchestrator_core._config import Configuration
     from orchestrator_core._contracts import Journal, JournalReader
@@ -27,11 +27,13 @@ class Located:
 
     Attributes:
         name: the pipeline's name.
-        processes: the names of its processes, in the order of the file.
+        inputs: the names of its inputs, in the order of the file.
+        processes: the names of its processes, likewise.
         journal: its journal, not opened yet.
     """
 
     name: str
+    inputs: tuple[str, ...]
     processes: tuple[str, ...]
     journal: Journal
 
@@ -55,9 +57,9 @@ def locate(path: Path) -> Located:
         from orchestrator_core._config import load  # noqa: PLC0415 (twice the cost of the whole look)
 
         return located(load(path))
-    name, processes = _get(values, "pipeline", "name"), values.get("processes")
+    name = _get(values, "pipeline", "name")
     journal = SqliteJournal(Path(os.path.abspath(path.parent), place))  # noqa: PTH100 (as the configuration does)
-    return Located(str(name or "pipeline"), tuple(processes) if isinstance(processes, dict) else (), journal)
+    return Located(str(name or "pipeline"), _names(values, "inputs"), _names(values, "processes"), journal)
 
 
 def _default_url() -> str:
@@ -73,12 +75,28 @@ def located(configuration: Configuration) -> Located:
         raise Refused(
             'the journal is "memory:", which nobody but the run itself can see: choose another one in the file'
         )
-    return Located(configuration.pipeline.name, tuple(configuration.processes), journal)
+    return Located(configuration.pipeline.name, tuple(configuration.inputs), tuple(configuration.processes), journal)
+
+
+def require(what: str, name: str, known: Iterable[str]) -> None:
+    """Refuse a name that nobody knows, which else would look like one that has nothing."""
+    names = list(dict.fromkeys(known))
+    if name in names:
+        return
+    from orchestrator_core._config.problems import did_you_mean  # noqa: PLC0415 (only a refusal pays for it)
+
+    hint = did_you_mean(name, names)
+    raise Unknown(f'the pipeline has no {what} "{name}"' + (f": {hint}" if hint else ""))
 
 
 def _get(values: dict[str, Any], table: str, key: str) -> object:
     found = values.get(table)
     return found.get(key) if isinstance(found, dict) else None
+
+
+def _names(values: dict[str, Any], table: str) -> tuple[str, ...]:
+    found = values.get(table)
+    return tuple(found) if isinstance(found, dict) else ()
 
 
 @asynccontextmanager

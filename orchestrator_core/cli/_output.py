@@ -36,3 +36,8 @@ def objects(values: Iterable[JSON]) -> None:
 def message(text: str) -> None:
     """Say something that is no data."""
     click.echo(one_line(text), err=True)
+
+
+def more(limit: int) -> None:
+    """Say that a list is not all there is: whoever counts its lines must not take it for that."""
+    message(f"these are the newest {limit:,}; --limit shows more")

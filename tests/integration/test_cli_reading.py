@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.integration.command_line import CommandLine
+from tests.integration.command_line import FIRST, CommandLine
 from tests.unit.cli.notices import ESCAPED, HOSTILE
 
 
@@ -38,6 +38,49 @@ def test_events_are_listed(cli: CommandLine) -> None:
 def test_the_limit_takes_the_newest(cli: CommandLine) -> None:
     """--limit leaves out the older ones."""
     assert [each["id"] for each in cli("events", "list", "--limit", "1", "--json").objects] == ["2"]
+
+
+@pytest.mark.parametrize("what", ["events", "deliveries", "dead-letters"])
+def test_a_list_that_leaves_out_says_so(tmp_path: Path, what: str) -> None:
+    """Whoever sees twenty lines learns that there are more, on stderr, also beside JSON; a whole list needs no word."""
+    cli = CommandLine(tmp_path).first(*({"fail": f"no {number}"} for number in range(21)))
+    assert cli("run", "--until-idle").code == 0
+    for form in ([], ["--json"]):
+        done = cli(what, "list", *form)
+        assert (len(done.lines) - (not form), done.err) == (20, "these are the newest 20; --limit shows more\n")
+        assert cli(what, "list", *form, "--limit", "21").err == ""
+
+
+@pytest.mark.parametrize("what", ["events", "deliveries", "dead-letters"])
+def test_a_limit_beyond_all_numbers(cli: CommandLine, what: str) -> None:
+    """A limit that no database takes is as good as none."""
+    done = cli(what, "list", "--limit", "9" * 30)
+    assert (done.code, done.err) == (0, "")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["events", "list", "--input", "line"], 'no input or process "line": did you mean "lines"?'),
+        (["deliveries", "list", "--process", "claen"], 'no process "claen": did you mean "clean"?'),
+        (["dead-letters", "list", "--process", "nope"], 'no process "nope": there is only "clean"'),
+        (["dead-letters", "redrive", "--process", "nope"], 'no process "nope": there is only "clean"'),
+        (["dead-letters", "discard", "--yes", "--process", "nope"], 'no process "nope": there is only "clean"'),
+    ],
+    ids=["events", "deliveries", "dead-letters", "redrive", "discard"],
+)
+def test_a_misspelt_name_is_4(cli: CommandLine, arguments: list[str], message: str) -> None:
+    """A name that nobody knows is not taken for one that has nothing."""
+    done = cli(*arguments)
+    assert (done.code, done.out, done.err) == (4, "", f"error: the pipeline has {message}\n")
+
+
+def test_a_process_that_was_taken_out_is_known(cli: CommandLine) -> None:
+    """A process that the file has no more is still found by its name, as long as the journal has something of it."""
+    cli.write("pipeline.toml", FIRST.replace("processes.clean", "processes.other"))
+    assert len(cli("dead-letters", "list", "--process", "clean", "--json").objects) == 1
+    done = cli("deliveries", "list", "--process", "clean", "--state", "parked")
+    assert (done.code, done.err) == (0, "no deliveries\n")
 
 
 def test_one_event_is_shown_with_its_data(cli: CommandLine) -> None:

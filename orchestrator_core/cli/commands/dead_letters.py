@@ -14,7 +14,7 @@ from orchestrator_core._delivery import DeliveryState
 from orchestrator_core._errors import NotFoundError
 from orchestrator_core.cli import _journals, _options, _output
 from orchestrator_core.cli._failures import Refused
-from orchestrator_core.cli.commands.deliveries import find, limit, print_one, process
+from orchestrator_core.cli.commands.deliveries import find, limit, print_one, process, require_process
 from orchestrator_core.cli.render.figures import count
 from orchestrator_core.cli.render.listing import dead_letters_table
 from orchestrator_core.cli.render.records import delivery_dict
@@ -46,13 +46,15 @@ def dead_letters() -> None:
 def list_(*, path: Path, process: str | None, limit: int, as_json: bool) -> None:
     """List the newest dead letters, oldest of them first."""
     query = DeliveryQuery(states=_DEAD, process=process, limit=limit, newest_first=True)
-    found = find(path, query)
+    found, more = find(path, query)
     if as_json:
         _output.objects(delivery_dict(delivery) for delivery in found)
     elif found:
         _output.data(dead_letters_table(found, _output.look()))
     else:
         _output.message("no dead letters")
+    if more:
+        _output.more(limit)
 
 
 @dead_letters.command()
@@ -76,9 +78,11 @@ def redrive(*, ids: Sequence[str], path: Path, process: str | None, everything: 
     """
     _require_choice(ids, process, everything=everything)
 
+    where = _journals.locate(path)
+
     async def write() -> int:
-        async with _journals.writer(_journals.locate(path)) as journal:
-            chosen = await _choose(journal, ids, process)
+        async with _journals.writer(where) as journal:
+            chosen = await _choose(journal, where, ids, process)
             total = 0
             for batch in _batches(chosen):
                 total += await journal.redrive(DeliveryQuery(ids=batch, states=_DEAD), now=SystemClock().time())
@@ -98,9 +102,11 @@ def discard(*, ids: Sequence[str], path: Path, process: str | None, everything: 
     """Give dead letters up: they become "cancelled", and are deleted when they are old enough."""
     _require_choice(ids, process, everything=everything)
 
+    where = _journals.locate(path)
+
     async def write() -> int:
-        async with _journals.writer(_journals.locate(path)) as journal:
-            chosen = await _choose(journal, ids, process)
+        async with _journals.writer(where) as journal:
+            chosen = await _choose(journal, where, ids, process)
             if chosen and not ids and not yes:
                 _confirm(len(chosen))
             total = 0
@@ -117,14 +123,17 @@ def _require_choice(ids: Sequence[str], process: str | None, *, everything: bool
         raise click.UsageError("say which ones: ids, or --process NAME, or --all")
 
 
-async def _choose(journal: Journal, ids: Sequence[str], process: str | None) -> list[str]:
+async def _choose(journal: Journal, where: _journals.Located, ids: Sequence[str], process: str | None) -> list[str]:
     """Return the ids of the dead letters that are meant.
 
     They are read first and written by id: one that dies again meanwhile is not tried for ever.
     """
     if not ids:
         query = DeliveryQuery(states=_DEAD, process=process, limit=sys.maxsize)
-        return [delivery.id for delivery in await journal.deliveries(query)]
+        dead = [delivery.id for delivery in await journal.deliveries(query)]
+        if not dead and process is not None:
+            await require_process(journal, where, process)
+        return dead
     found: dict[str, Delivery] = {}
     for batch in _batches(list(dict.fromkeys(ids))):
         query = DeliveryQuery(ids=batch, limit=len(batch))

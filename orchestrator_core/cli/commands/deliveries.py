@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import sys
 from typing import TYPE_CHECKING
 
 import anyio
+import attrs
 import click
 
 from orchestrator_core._contracts import DeliveryQuery
@@ -17,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-    from orchestrator_core._contracts import Attempt
+    from orchestrator_core._contracts import Attempt, JournalReader
     from orchestrator_core._delivery import Delivery
 
 process = click.option("--process", metavar="NAME", help="Only those of this process.")
@@ -50,13 +52,15 @@ def list_(
     """List the newest deliveries, oldest of them first."""
     wanted = frozenset(map(DeliveryState, states)) or None
     query = DeliveryQuery(states=wanted, process=process, event_uid=event, limit=limit, newest_first=True)
-    found = find(path, query)
+    found, more = find(path, query)
     if as_json:
         _output.objects(delivery_dict(delivery) for delivery in found)
     elif found:
         _output.data(listing.deliveries_table(found, _output.look()))
     else:
         _output.message("no deliveries")
+    if more:
+        _output.more(limit)
 
 
 @deliveries.command()
@@ -68,14 +72,26 @@ def show(*, delivery: str, path: Path, as_json: bool) -> None:
     print_one(path, delivery, as_json=as_json)
 
 
-def find(path: Path, query: DeliveryQuery) -> Sequence[Delivery]:
-    """Return what a query for the newest finds, oldest of them first."""
+def find(path: Path, query: DeliveryQuery) -> tuple[Sequence[Delivery], bool]:
+    """Return what a query for the newest finds, oldest of them first, and whether there are more."""
+    limit, where = query.limit, _journals.locate(path)
+    one_more = attrs.evolve(query, limit=min(limit, sys.maxsize - 1) + 1)
 
-    async def read() -> list[Delivery]:
-        async with _journals.reader(_journals.locate(path)) as journal:
-            return [*reversed(await journal.deliveries(query))]
+    async def read() -> Sequence[Delivery]:
+        async with _journals.reader(where) as journal:
+            found = await journal.deliveries(one_more)
+            if not found and query.process is not None:
+                await require_process(journal, where, query.process)
+            return found
 
-    return anyio.run(read)
+    found = anyio.run(read)
+    return found[:limit][::-1], len(found) > limit
+
+
+async def require_process(journal: JournalReader, where: _journals.Located, name: str) -> None:
+    """Refuse a process that is not in the file, unless the journal has deliveries of it."""
+    if name not in where.processes:
+        _journals.require("process", name, [*where.processes, *(await journal.counts()).deliveries])
 
 
 def print_one(path: Path, delivery: str, *, as_json: bool) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from typing import TYPE_CHECKING
 
 import anyio
@@ -12,6 +13,7 @@ from orchestrator_core.cli.render import listing
 from orchestrator_core.cli.render.records import event_dict
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
     from orchestrator_core._contracts import EventRecord
@@ -33,18 +35,24 @@ def events() -> None:
 @_options.as_json
 def list_(*, path: Path, trigger: str | None, limit: int, as_json: bool) -> None:
     """List the newest events, oldest of them first."""
+    where, one_more = _journals.locate(path), min(limit, sys.maxsize - 1) + 1
 
-    async def read() -> list[EventRecord]:
-        async with _journals.reader(_journals.locate(path)) as journal:
-            return [*reversed(await journal.events(trigger=trigger, limit=limit, newest_first=True))]
+    async def read() -> Sequence[EventRecord]:
+        async with _journals.reader(where) as journal:
+            return await journal.events(trigger=trigger, limit=one_more, newest_first=True)
 
-    records = anyio.run(read)
+    found = anyio.run(read)
+    if not found and trigger is not None:
+        _journals.require("input or process", trigger, [*where.inputs, *where.processes])
+    records = found[:limit][::-1]
     if as_json:
         _output.objects(event_dict(record) for record in records)
     elif records:
         _output.data(listing.events_table(records, _output.look()))
     else:
         _output.message("no events")
+    if len(found) > limit:
+        _output.more(limit)
 
 
 @events.command()
