@@ -66,7 +66,7 @@ def show(*, delivery: str, path: Path, as_json: bool) -> None:
     print_one(path, delivery, as_json=as_json)
 
 
-@dead_letters.command()
+@dead_letters.command(short_help="Try dead letters again, with fresh counts.")
 @_ids
 @_options.pipeline(argument=False)
 @process
@@ -91,7 +91,7 @@ def redrive(*, ids: Sequence[str], path: Path, process: str | None, everything: 
     _output.message(f"{count(anyio.run(write), 'dead letter')} to be tried again")
 
 
-@dead_letters.command()
+@dead_letters.command(short_help="Give dead letters up.")
 @_ids
 @_options.pipeline(argument=False)
 @process

@@ -23,8 +23,8 @@ EVENT is an event as JSON, or - for one event a line on stdin. Or give --locatio
 --data if wanted. Works whether the pipeline runs or not; if not, the next run takes them up.
 
 \b
-orchestrator emit --location public.orders --id 7 --data '{"total": 12.5}'
-orchestrator emit '{"location": "public.orders", "operation": "create", "id": "7"}'
+orchestrator emit --location orders --id 7 --data '{"total": 12.5}'
+orchestrator emit '{"location": "orders", "operation": "create", "id": "7"}'
 orchestrator emit - < events.jsonl
 """
 

@@ -74,7 +74,7 @@ def show(*, uid: str, path: Path, trigger: str | None, as_json: bool) -> None:
         _output.data(listing.event_page(record, _output.look()))
 
 
-@events.command()
+@events.command(short_help="Draw what became of one event.")
 @click.argument("uid")
 @_options.pipeline(argument=False)
 @_input

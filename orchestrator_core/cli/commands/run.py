@@ -28,24 +28,25 @@ What happens goes to stdout, what the command has to say about itself to stderr.
 
 \b
 Signals:
-  SIGINT (Ctrl-C), SIGTERM   stop: no more events are taken, running jobs may finish
-  the same once more         stop now: running jobs are cut off, the next run does them again
-  SIGHUP                     read the file again; if it is wrong, the old pipeline goes on
+  SIGINT (Ctrl-C), SIGTERM   stop: no more events, running jobs may finish
+  the same once more         stop now: what is cut off is done in the next run
+  SIGHUP                     read the file again; a wrong one changes nothing
 
 \b
 Exit codes:
-  0   ended by itself, or stopped by one signal; dead letters are no failure
-  1   the run failed, or there were dead letters and --fail-on-dead was given
-  2   the configuration is wrong
-  3   a plugin is missing or broken
-  130 stopped by a SIGINT while it started, or at once by a second one; 143 by a second SIGTERM
+  0    ended by itself, or stopped by one signal; dead letters are no failure
+  1    the run failed, or made dead letters and --fail-on-dead was given
+  2    the configuration is wrong
+  3    a plugin is missing or broken
+  130  stopped by a SIGINT while it started, or at once by a second one
+  143  stopped at once by a second SIGTERM
 """
 
 
 @click.command(help=_HELP)
 @_options.pipeline(argument=True)
 @click.option("--until-idle", is_flag=True, help="End when nothing is left to do and no input has more just now.")
-@click.option("--fail-on-dead", is_flag=True, help="End with exit code 1 if there were dead letters.")
+@click.option("--fail-on-dead", is_flag=True, help="End with exit code 1 if the run made dead letters.")
 @_options.overrides
 @click.option(
     "--log-format",

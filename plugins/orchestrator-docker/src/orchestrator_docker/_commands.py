@@ -32,6 +32,7 @@ _HEADS = ("NAME", "PROCESS", "ATTEMPT", "STATUS", "DEADLINE")
 _config = click.option(
     "-c",
     "--config",
+    metavar="FILE",
     type=click.Path(path_type=Path),
     default=Path("pipeline.toml"),
     show_default=True,
@@ -45,7 +46,7 @@ def docker() -> None:
     """Look after the containers that pipelines have on this host."""
 
 
-@docker.command()
+@docker.command(short_help="List the containers of all pipelines on an engine.")
 @_host
 @click.option("--json", "as_json", is_flag=True, help="Print JSON, one object a line.")
 def ps(host: str, *, as_json: bool) -> None:
@@ -80,7 +81,7 @@ def sweep(config: Path, install: str | None, host: str, *, dry_run: bool) -> Non
     click.echo(f"{len(removed)} {'to be removed' if dry_run else 'removed'}", err=True)
 
 
-@docker.command()
+@docker.command(short_help="Pull the images of a pipeline.")
 @_config
 def pull(config: Path) -> None:
     """Pull the images of a pipeline, so that no attempt has to wait for them."""

@@ -35,7 +35,9 @@ def _shared(command: Callable[..., None]) -> Callable[..., None]:
     """Add what each command takes: the file, the inputs, and whose connection to use."""
     options = (
         click.argument("names", metavar="[INPUT]...", nargs=-1),
-        click.option("-c", "--config", default="pipeline.toml", show_default=True, help="The pipeline's file."),
+        click.option(
+            "-c", "--config", metavar="FILE", default="pipeline.toml", show_default=True, help="The pipeline's file."
+        ),
         click.option(
             "--connection-env",
             metavar="VARIABLE",
@@ -51,7 +53,7 @@ _dry_run = click.option("--dry-run", is_flag=True, help="Print the SQL instead o
 _role = click.option("--role", help="Grant this role what it needs to run the pipeline.")
 
 
-@postgres.command()
+@postgres.command(short_help="Print the SQL that `install` would run.")
 @_shared
 @_role
 def sql(names: Sequence[str], config: str, connection_env: str | None, role: str | None) -> None:
@@ -59,7 +61,7 @@ def sql(names: Sequence[str], config: str, connection_env: str | None, role: str
     _each(names, config, connection_env, partial(_install, role=role, dry_run=True))
 
 
-@postgres.command()
+@postgres.command(short_help="Put in what is missing.")
 @_shared
 @_role
 @_dry_run
@@ -68,7 +70,7 @@ def install(names: Sequence[str], config: str, connection_env: str | None, role:
     _each(names, config, connection_env, partial(_install, role=role, dry_run=dry_run))
 
 
-@postgres.command()
+@postgres.command(short_help="Take everything out again.")
 @_shared
 @click.option("--discard", metavar="ROWS", default=0, help="Lose this many rows that were not handed over.")
 @click.option("--applied", is_flag=True, help="Drop the table of deliveries of postgres.sql as well.")
@@ -80,7 +82,7 @@ def uninstall(
     _each(names, config, connection_env, partial(_uninstall, discard=discard, applied=applied, dry_run=dry_run))
 
 
-@postgres.command()
+@postgres.command(short_help="Say whether something loses or holds up events.")
 @_shared
 @click.option("--json", "as_json", is_flag=True, help="Print JSON, one object a line.")
 def doctor(names: Sequence[str], config: str, connection_env: str | None, *, as_json: bool) -> None:
@@ -90,7 +92,7 @@ def doctor(names: Sequence[str], config: str, connection_env: str | None, *, as_
     sys.exit(1 if wrong else 0)
 
 
-@postgres.command()
+@postgres.command(short_help="Emit the rows that are there already.")
 @_shared
 @click.option("--table", "tables", multiple=True, help="Only this table, as schema.name; may be repeated.")
 @click.option("--restart", is_flag=True, help="Begin again, even what is done.")
