@@ -111,7 +111,10 @@ class Command:
         if not folder.is_dir():
             raise ConfigurationError(f'cwd "{folder}" is no folder')
         path = self.env.get("PATH", os.environ.get("PATH", os.defpath))
-        if shutil.which(str(folder / program) if "/" in program else program, path=path) is None:
+        beside = folder / program
+        if shutil.which(str(beside) if "/" in program else program, path=path) is None:
+            if "/" in program and beside.is_file():
+                raise ConfigurationError(f'"{program}" may not be executed: chmod +x it, or put its interpreter first')
             raise ConfigurationError(f'there is no program "{program}": install it, or correct argv')
 
     async def run(self, event: Event, context: AttemptContext) -> ProcessStatus | None:
@@ -128,7 +131,8 @@ class Command:
                 grace=self.grace.total_seconds(),
             )
         except OSError as error:
-            raise CommandError(f'"{self.argv[0]}" can\'t be started in {self._cwd}: {error}') from error
+            reason = "there is no such folder" if not self._cwd.is_dir() else error.strerror or error
+            raise CommandError(f'"{self.argv[0]}" can\'t be started in {self._cwd}: {reason}') from error
         self._judge(finished)
         return None if self.output == "none" else ProcessStatus(output=_output(finished.stdout))
 

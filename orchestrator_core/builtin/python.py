@@ -147,7 +147,9 @@ class PythonFunction:
             dump_json(result)
         except EventError as error:
             kind = type(result).__name__
-            raise NotJsonError(f"{self.function} returned a {kind} that can't go downstream: {error}") from error
+            raise NotJsonError(
+                f"{self.function} returned a value of type {kind}, which can't go downstream: {error}"
+            ) from error
         return ProcessStatus(output=result)
 
 

@@ -326,10 +326,23 @@ async def test_what_has_left_the_group_does_not_hold_up_the_attempt() -> None:
     assert await all_ended(context.handles)
 
 
-async def test_a_program_that_is_missing_is_a_failure(tmp_path: Path, context: FakeAttemptContext) -> None:
-    """The error names it and where it was started."""
-    with pytest.raises(CommandError, match=f'"no-such-program" can\'t be started in {tmp_path}: '):
-        await run(Command(argv=["no-such-program"], directory=tmp_path), context)
+@pytest.mark.parametrize(
+    ("options", "reason"),
+    [
+        ({"argv": ["no-such-program"]}, '"no-such-program" can\'t be started in {folder}: No such file or directory'),
+        ({"argv": ["./job"]}, '"./job" can\'t be started in {folder}: Permission denied'),
+        ({"argv": ["true"], "cwd": "nowhere"}, '"true" can\'t be started in {folder}/nowhere: there is no such folder'),
+    ],
+    ids=["missing", "not executable", "no folder"],
+)
+async def test_a_program_that_can_not_be_started_is_a_failure(
+    tmp_path: Path, context: FakeAttemptContext, options: dict[str, Any], reason: str
+) -> None:
+    """The error names it, where it was started, and why it was not, in words and without a number."""
+    (tmp_path / "job").touch(0o644)
+    with pytest.raises(CommandError) as caught:
+        await run(Command(directory=tmp_path, **options), context)
+    assert str(caught.value) == reason.format(folder=tmp_path)
 
 
 @pytest.mark.parametrize(
@@ -337,12 +350,14 @@ async def test_a_program_that_is_missing_is_a_failure(tmp_path: Path, context: F
     [
         ({"argv": ["no-such-program"]}, 'there is no program "no-such-program"'),
         ({"argv": ["./no-such-program"]}, 'there is no program "./no-such-program"'),
+        ({"argv": ["./job"]}, r'"./job" may not be executed: chmod \+x it'),
         ({"argv": ["sh"], "env": {"PATH": "/nowhere"}}, 'there is no program "sh"'),
         ({"argv": ["sh"], "cwd": "nowhere"}, 'nowhere" is no folder'),
     ],
 )
 async def test_the_check_finds_what_is_missing(tmp_path: Path, options: dict[str, Any], message: str) -> None:
     """Before the pipeline runs."""
+    (tmp_path / "job").touch(0o644)
     with pytest.raises(ConfigurationError, match=message):
         await Command(directory=tmp_path, **options).check()
 

@@ -89,7 +89,7 @@ async def test_what_is_not_json_is_a_failure(
     module: Callable[[str], PythonFunction], context: FakeAttemptContext, returned: str
 ) -> None:
     """The error names the function and the type."""
-    with pytest.raises(NotJsonError, match="steps:step returned a "):
+    with pytest.raises(NotJsonError, match="steps:step returned a value of type "):
         await run(module(f"def step(event, context): return {returned}"), context)
 
 
