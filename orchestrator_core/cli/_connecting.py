@@ -8,7 +8,8 @@ import anyio
 import attrs
 
 from orchestrator_core._clock import SystemClock
-from orchestrator_core.cli._failures import FAILED
+from orchestrator_core._errors import OrchestratorError
+from orchestrator_core.cli._failures import FAILED, message
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -70,5 +71,11 @@ async def _ask(name: str, component: Any) -> Reached:  # noqa: ANN401 (as above)
     except TimeoutError:
         problem = f"no answer within {SECONDS:.0f} s"
     except Exception as error:  # noqa: BLE001 (the border to foreign code: any failure is the answer)
-        problem = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
+        problem = _reason(error)
     return Reached(name, asked=True, problem=problem, seconds=clock.monotonic() - began)
+
+
+def _reason(error: Exception) -> str:
+    if isinstance(error, OrchestratorError) or (isinstance(error, OSError) and error.strerror):
+        return message(error)  # those explain themselves
+    return f"{type(error).__name__}: {error}" if str(error) else type(error).__name__

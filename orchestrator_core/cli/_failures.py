@@ -99,10 +99,11 @@ def lines(error: BaseException, look: Look) -> Iterator[str]:
 
 
 def _text(error: BaseException) -> str:
-    return ": ".join([*getattr(error, "__notes__", ()), _message(error)])
+    return ": ".join([*getattr(error, "__notes__", ()), message(error)])
 
 
-def _message(error: BaseException) -> str:
+def message(error: BaseException) -> str:
+    """Return an error's own words, the system's without its number."""
     if isinstance(error, OSError) and error.strerror:
         return f"{error.filename}: {error.strerror}" if error.filename else error.strerror
     return str(error) or type(error).__name__

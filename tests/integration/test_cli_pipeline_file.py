@@ -201,6 +201,29 @@ def test_check_finds_what_is_out_of_reach(cli: CommandLine) -> None:
     assert problems == {"lines": None, "mute": None, "clean": "ConnectionError: nobody\x1b[31m listens"}
 
 
+COLUMNS = """
+    [processes.a_longer_one]
+    type = "command"
+    after = ["lines"]
+    execution_context = { argv = ["no-such-program"] }
+"""
+
+
+def test_check_says_what_is_out_of_reach_in_columns(cli: CommandLine) -> None:
+    """What the engine or the system says needs no name of an exception, and all reasons begin at one edge."""
+    cli.first()
+    cli.append("pipeline.toml", COLUMNS)
+    (cli.folder / "lines.jsonl").unlink()
+    done = cli("check", "--connect")
+    assert done.code == 1
+    reached, *unreachable = sorted(done.lines[-3:])
+    assert reached.startswith("reached      clean         ")
+    assert unreachable == [
+        'unreachable  a_longer_one  there is no program "no-such-program": install it, or correct argv',
+        f"unreachable  lines         {cli.folder}/lines.jsonl: No such file or directory",
+    ]
+
+
 def test_graph_draws_the_pipeline(cli: CommandLine) -> None:
     """As text, as Mermaid, as SVG and as JSON."""
     cli.first()

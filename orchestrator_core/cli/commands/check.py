@@ -65,9 +65,11 @@ def _check_as_text(path: Path, overrides: Sequence[str], *, connect: bool) -> in
         _output.data(["", 'The journal is "memory:": what was accepted is lost with the process that runs it.'])
     code, answers = 0, list[Reached]()
 
+    width = max(map(len, [*configuration.inputs, *configuration.processes]), default=0)
+
     def show(reached: Reached) -> None:
         answers.append(reached)
-        _output.data([_reached_line(reached)])
+        _output.data([_reached_line(reached, width)])
 
     if connect:
         _output.data([""])
@@ -80,13 +82,12 @@ def _check_as_text(path: Path, overrides: Sequence[str], *, connect: bool) -> in
     return code
 
 
-def _reached_line(reached: Reached) -> str:
-    look = _output.look()
+def _reached_line(reached: Reached, width: int) -> str:
+    word, style = ("reached", "green") if reached.asked else ("not asked", "dim")
+    about = duration(reached.seconds) if reached.asked else ""
     if reached.problem is not None:
-        return f"{look.paint('unreachable', 'bold red')}  {reached.name}  {one_line(reached.problem)}"
-    word = "reached    " if reached.asked else "not asked  "
-    style = "green" if reached.asked else "dim"
-    return f"{look.paint(word, style)}  {reached.name}" + (f"  {duration(reached.seconds)}" if reached.asked else "")
+        word, style, about = "unreachable", "bold red", one_line(reached.problem)
+    return f"{_output.look().paint(f'{word:11}', style)}  {reached.name:{width}}  {about}".rstrip()
 
 
 def _check_as_json(path: Path, overrides: Sequence[str], *, connect: bool) -> int:
