@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from codecs import BOM_UTF8
 from typing import TYPE_CHECKING, BinaryIO, TypeAlias
 
 import anyio.to_thread
 import attrs
 
 from orchestrator_core._clock import SystemClock
-from orchestrator_core._errors import EventError, EventTooLargeError, HopLimitError, UnknownInputError
+from orchestrator_core._config.problems import did_you_mean
+from orchestrator_core._errors import EventError, EventTooLargeError, HopLimitError
 from orchestrator_core._event import HOP_LIMIT, Event
 from orchestrator_core._json import dump_json, load_json
 from orchestrator_core.cli import _journals
@@ -93,11 +95,15 @@ def read_batches(stream: BinaryIO, longest: int) -> Iterator[Sequence[Line]]:
     number, rest = 0, b""
     while chunk := stream.read1(_CHUNK):  # type: ignore[attr-defined]  # typeshed's BinaryIO lacks it
         *whole, rest = (rest + chunk).split(b"\n")
+        if not number and whole:
+            whole[0] = whole[0].removeprefix(BOM_UTF8)
         lines = [(f"line {number + at}: ", line) for at, line in enumerate(whole, 1) if line.strip()]
         number += len(whole)
         yield from (lines[start : start + _BATCH] for start in range(0, len(lines), _BATCH))
         if len(rest) > longest:
             raise EventError(f"line {number + 1}: longer than {longest:,} bytes: send a reference instead")
+    if not number:
+        rest = rest.removeprefix(BOM_UTF8)
     if rest.strip():
         yield [(f"line {number + 1}: ", rest)]
 
@@ -107,25 +113,21 @@ async def emit_all(
     batches: Iterator[Sequence[Line]],
     trigger: str | None,
     show: Callable[[Emitted], None],
-) -> Total:
+) -> None:
     """Accept events a batch at a time, in order, and show each once it is accepted.
 
     Raises:
         EventError: one can't be accepted; those before it were, and it and those behind it were not.
-        UnknownInputError: the pipeline has no such input.
     """
-    intake, total = _Intake(configuration, trigger), Total()
+    intake = _Intake(configuration, trigger)
     async with _journals.writer(_journals.located(configuration)) as journal:
         while batch := await anyio.to_thread.run_sync(lambda: next(batches, None), abandon_on_cancel=True):
             entries, wrong = intake.entries(batch)
             appended = await journal.append(entries, now=SystemClock().time())
             for event, fresh, (_, plan) in zip(appended.events, appended.fresh, entries, strict=True):
-                emitted = Emitted(event, fresh, [step.process for step in plan.steps])
-                total.add(emitted)
-                show(emitted)
+                show(Emitted(event, fresh, [step.process for step in plan.steps]))
             if wrong is not None:
                 raise wrong
-    return total
 
 
 class _Intake:
@@ -144,8 +146,6 @@ class _Intake:
                 entries.append(self._entry(text))
             except EventError as error:
                 return entries, EventError(f"{place}{error}")
-            except UnknownInputError as error:
-                return entries, error
         return entries, None
 
     def _entry(self, text: str | bytes) -> tuple[Event, Plan]:
@@ -166,5 +166,5 @@ class _Intake:
             names = ", ".join(sorted(inputs)) or "none"
             raise EventError(f"from which input? say --input NAME, or give the event a trigger; there are {names}")
         if name not in inputs:
-            raise UnknownInputError(name)
+            raise EventError(f'the pipeline has no input "{name}": {did_you_mean(name, sorted(inputs))}')
         return name

@@ -60,7 +60,9 @@ def test_a_wrong_line_ends_it(cli: CommandLine) -> None:
     """What stands before a wrong line is accepted, the line is named, and nothing behind it is accepted."""
     done = cli("emit", "-", stdin=f"{json.dumps(EVENT)}\n{{}}\n{json.dumps(FAILS)}\n")
     assert (done.code, done.lines) == (2, ["u7"])
-    assert done.err.startswith("error: line 2: an event needs location")
+    first, second = done.err.splitlines()
+    assert first == "1 event accepted, before this:"
+    assert second.startswith("error: line 2: an event needs location")
     assert [each["uid"] for each in cli("events", "list", "--json").objects] == ["u7"]
 
 
@@ -75,8 +77,14 @@ def test_the_same_event_twice(cli: CommandLine) -> None:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        pytest.param(["--location", "t", "--id", "7", "--input", "nope"], 'no input "nope"', id="unknown input"),
-        pytest.param([json.dumps({**EVENT, "trigger": "nope"})], 'no input "nope"', id="unknown trigger"),
+        pytest.param(
+            ["--location", "t", "--id", "7", "--input", "line"],
+            'no input "line": did you mean "lines"?',
+            id="unknown input",
+        ),
+        pytest.param(
+            [json.dumps({**EVENT, "trigger": "nope"})], 'no input "nope": there is only "lines"', id="unknown trigger"
+        ),
         pytest.param(["--location", "t", "--id", "7", "--data", "{oops"], "--data is not JSON", id="data"),
         pytest.param(["--location", "t", "--id", "7", "--operation", "upsert"], "upsert", id="operation"),
         pytest.param(["--location", "t"], "--location and --id", id="no id"),

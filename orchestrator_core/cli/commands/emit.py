@@ -63,8 +63,16 @@ def emit(
         text = event if event is not None else _emitting.compose(location or "", operation, id_ or "", data)
         batches = iter([[("", text)]])
 
+    total = _emitting.Total()
+
     def show(emitted: Emitted) -> None:
+        total.add(emitted)
         _output.data([json_line(emitted.to_dict()) if as_json else emitted.event.uid])
 
-    total = anyio.run(_emitting.emit_all, configuration, batches, trigger, show)
-    _output.message(total.sentence())
+    stopped = ", before this:"
+    try:
+        anyio.run(_emitting.emit_all, configuration, batches, trigger, show)
+        stopped = ""
+    finally:
+        if total.accepted or total.known or not stopped:
+            _output.message(f"{total.sentence()}{stopped}")

@@ -21,6 +21,13 @@ def test_lines_are_numbered() -> None:
     ]
 
 
+@pytest.mark.parametrize("text", [b"a\nb", b"a"], ids=["two lines", "one line without its end"])
+def test_a_byte_order_mark_is_no_part_of_the_first_line(text: bytes) -> None:
+    """What an editor on Windows puts in front of a file is passed over, as the input jsonl does."""
+    lines = [line for batch in read_batches(io.BytesIO(b"\xef\xbb\xbf" + text), 100) for _, line in batch]
+    assert lines == text.split(b"\n")
+
+
 def test_a_line_is_not_kept_waiting() -> None:
     """What a slow source has written so far comes at once."""
     reading, writing = os.pipe()
