@@ -33,7 +33,7 @@ class RetryPolicy:
         attempts: how many failures make a dead letter; 1 never tries again.
         initial: delay after the first failure.
         max: the longest delay before jitter.
-        max_age: a delivery older than this since it was accepted is not tried again; ``None`` for no such limit.
+        max_age: how long after it was accepted a delivery may still be tried again; without limit if not given.
         interruptions: how many interruptions (crash, lost lease, cut off at a stop) make a dead letter.
     """
 

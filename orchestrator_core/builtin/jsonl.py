@@ -49,7 +49,8 @@ class JsonLines:
         follow: go on at the end of the file, as ``tail -F`` does: wait for more, for the line break of a last line,
             for the file to appear, and for its successor when it was rotated.
         poll: how long to wait at the end of a file that is followed before the next look.
-        format: ``event``: each line is an event; ``object``: none is; ``auto``: by the rule above.
+        format: ``event``: each line is an event; ``object``: none is, and each is the data of one; ``auto``: a line
+            with `location`, `operation`, `id` and no field that an event does not have is one, any other is data.
         location: the location of objects' events; the file's name without its suffix if not given.
         id_field: the key of an object's id, which it then must have. If not given, it is ``id`` where an object has
             one, else the number of the line.
