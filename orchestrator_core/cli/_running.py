@@ -172,7 +172,10 @@ class Run:
             await self._clock.sleep(_REMIND_SECONDS)
             left = self._grace.total_seconds() - (self._clock.monotonic() - stopped_at)
             if running := self._printer.tally.running:
-                self._printer.say(f"stopping: {count(running, 'job')} still running, {duration(max(0.0, left))} left")
+                time = (
+                    f"{duration(left)} left" if left > 0 else f"and {'its' if running == 1 else 'their'} time is over"
+                )
+                self._printer.say(f"stopping: {count(running, 'job')} still running, {time}")
 
     def _stop_now(self, orchestrator: Orchestrator, number: int) -> None:
         if self.cut_off_by is not None:

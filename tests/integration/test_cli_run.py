@@ -151,7 +151,7 @@ def test_two_signals_stop_now(cli: CommandLine, number: signal.Signals, code: in
         run.signal(number)
         run.line("stopping now", of="err")
         assert run.wait() == code
-        assert "1 delivery not finished: the next run goes on with them" in run.rest()
+        assert "1 delivery not finished: the next run goes on from there" in run.rest()
     cli.write("go", "")
     assert "done" in cli("run", "--until-idle", "--set", "inputs.lines.options.follow=false").out
 
@@ -259,6 +259,17 @@ def test_a_broken_process_is_reported_without_traceback(cli: CommandLine) -> Non
     done = cli("run", "--until-idle")
     assert "ZeroDivisionError: division by zero" in done.out
     assert "Traceback" not in done.out + done.err
+
+
+def test_a_drain_whose_time_is_over_says_so(cli: CommandLine) -> None:
+    """A job that stays beyond its time, such as a program that ignores SIGTERM, is not said to have <1 ms left."""
+    _slow(cli).write("pipeline.toml", SLOW.replace("echo begun;", "trap '' TERM; echo begun;"))
+    with cli.running("run", "--drain-timeout", "100ms") as run:
+        run.line("slow -> begun")
+        run.signal(signal.SIGTERM)
+        assert run.line("still running", of="err") == "stopping: 1 job still running, and its time is over"
+        cli.write("go", "")
+        assert run.wait() == 0
 
 
 HANGS = """

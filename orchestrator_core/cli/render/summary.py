@@ -80,15 +80,16 @@ def _row(name: str, process: ProcessTally) -> list[Cell]:
 
 def _next_steps(tally: Tally, ending: Ending, look: Look) -> Iterator[str]:
     if ending.dead:
-        older = "" if ending.dead == tally.dead else f", {max(0, ending.dead - tally.dead):,} of them from before"
+        before = max(0, ending.dead - tally.dead)
+        older = " from before" if before == ending.dead else f", {before:,} of them from before" if before else ""
         number = look.paint(count(ending.dead, "dead letter"), "bold red")
         yield f"{number}{older}: {ending.look_at or 'gone with this run, whose journal was in memory'}"
     if ending.unfinished:
         number = look.paint(count(ending.unfinished, "delivery", "deliveries"), "yellow")
-        yield f"{number} not finished: the next run goes on with them"
+        yield f"{number} not finished: the next run goes on from there"
     if ending.parked:
         number = look.paint(count(ending.parked, "delivery", "deliveries"), "magenta")
-        yield f"{number} parked: their process is not in the pipeline, and they go on when it is back"
+        yield f"{number} parked until the process is in the pipeline again"
 
 
 def summary_dict(tally: Tally, ending: Ending) -> dict[str, JSON]:

@@ -47,11 +47,11 @@ def test_a_summary_counts_by_process() -> None:
             id="journal in memory",
         ),
         pytest.param(
-            Ending((), 1.0, 2, 0, 0), "2 deliveries not finished: the next run goes on with them", id="unfinished"
+            Ending((), 1.0, 2, 0, 0), "2 deliveries not finished: the next run goes on from there", id="unfinished"
         ),
         pytest.param(
             Ending((), 1.0, 0, 1, 0),
-            "1 delivery parked: their process is not in the pipeline, and they go on when it is back",
+            "1 delivery parked until the process is in the pipeline again",
             id="parked",
         ),
     ],
@@ -59,6 +59,13 @@ def test_a_summary_counts_by_process() -> None:
 def test_a_summary_says_what_to_do_next(ending: Ending, expected: str) -> None:
     """What is left over comes last, with the command or the event that takes it further."""
     assert summary_lines(_tally(), ending, PLAIN)[-1] == expected
+
+
+def test_a_summary_of_a_run_that_made_no_dead_letter() -> None:
+    """All of them are of earlier runs, which is said once."""
+    assert (
+        summary_lines(Tally(), Ending((), 1.0, 0, 0, 4, LOOK_AT), PLAIN)[-1] == f"4 dead letters from before: {LOOK_AT}"
+    )
 
 
 def test_an_ending_is_read_from_the_journal() -> None:
