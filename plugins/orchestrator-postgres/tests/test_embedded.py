@@ -135,6 +135,24 @@ async def test_components_share_one_server_and_the_last_one_stops_it(folder: Pat
         assert 0 == await answer(one, "SELECT count(*) FROM kept")
 
 
+@pytest.mark.anyio
+async def test_components_that_want_one_new_database_at_once_all_get_it(folder: Path) -> None:
+    """Several find that it is not there and create it: the first does, the others wait for it and take it."""
+    server = await EmbeddedServer.join(folder)
+    names: list[str] = []
+
+    async def want() -> None:
+        names.append((await server.database("raw"))["dbname"])
+
+    try:
+        async with anyio.create_task_group() as tasks:
+            for _ in range(8):
+                tasks.start_soon(want)
+    finally:
+        await server.leave()
+    assert names == ["raw"] * 8
+
+
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root gives up its rights")
 @pytest.mark.anyio
 async def test_root_runs_it_as_somebody_else(folder: Path) -> None:

@@ -101,7 +101,8 @@ def create_database(place: Place, name: str) -> Mapping[str, str]:
     try:
         with psycopg.connect(make_conninfo(**conninfo(place)), autocommit=True) as connection:
             if not connection.execute("SELECT FROM pg_database WHERE datname = %s", [name]).fetchall():
-                with contextlib.suppress(psycopg.errors.DuplicateDatabase):
+                # The second is what the server says where somebody else is just about to create it.
+                with contextlib.suppress(psycopg.errors.DuplicateDatabase, psycopg.errors.UniqueViolation):
                     connection.execute(f"CREATE DATABASE {quote(name)}")
     except psycopg.Error as error:
         raise EmbeddedServerError(explain(error), f"see {place.log}") from error
