@@ -63,6 +63,15 @@ def test_an_old_signature_is_refused_with_its_age() -> None:
     assert (1, "refused: the timestamp 1800000000 is over 300 s away from now\n") == (result.exit_code, result.stderr)
 
 
+@pytest.mark.parametrize("at", ["9" * 24, "-1"], ids=["beyond all dates", "before 1970"])
+@pytest.mark.parametrize("name", ["sign", "verify"])
+def test_a_moment_that_is_none_is_wrong_usage(name: str, at: str) -> None:
+    """It is named, with what may stand there."""
+    result = command(name, "--at", at)
+    assert 2 == result.exit_code
+    assert "Invalid value for '--at'" in result.stderr
+
+
 async def sent(*arguments: str) -> click.testing.Result:
     """Run ``send`` beside the event loop, which runs the receiver."""
     run: Any = partial(command, "send", *arguments)

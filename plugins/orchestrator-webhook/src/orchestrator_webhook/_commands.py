@@ -47,6 +47,7 @@ _kind = click.option(
     show_default=True,
     help="What kind of sender.",
 )
+_moment = click.IntRange(0, 253_402_300_799)  # the last second that a datetime knows
 _body = click.argument("body", type=click.File("rb"), default="-")
 
 
@@ -65,7 +66,9 @@ def secret() -> None:
 @_secret_option
 @_kind
 @click.option("--id", "id_", metavar="TEXT", help="The message's id; random if not given.")
-@click.option("--at", type=int, metavar="SECONDS", help="When it is signed, in seconds since 1970; now if not given.")
+@click.option(
+    "--at", type=_moment, metavar="SECONDS", help="When it is signed, in seconds since 1970; now if not given."
+)
 @_body
 def sign(*, secret: str, kind: str, id_: str | None, at: int | None, body: BinaryIO) -> None:
     """Print the headers that sign BODY.
@@ -80,7 +83,7 @@ def sign(*, secret: str, kind: str, id_: str | None, at: int | None, body: Binar
 @_secret_option
 @_kind
 @click.option("-H", "--header", "headers", multiple=True, metavar="'NAME: VALUE'", help="A header of the request.")
-@click.option("--at", type=int, metavar="SECONDS", help="When it came in, in seconds since 1970; now if not given.")
+@click.option("--at", type=_moment, metavar="SECONDS", help="When it came in, in seconds since 1970; now if not given.")
 @_body
 def verify(*, secret: str, kind: Any, headers: Sequence[str], at: int | None, body: BinaryIO) -> None:  # noqa: ANN401
     """Tell whether a request is genuine.
