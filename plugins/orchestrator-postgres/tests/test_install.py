@@ -391,6 +391,26 @@ def test_backfill_command_reads_and_says_so(table: Database, pipeline: Path) -> 
 
 
 @pytest.mark.parametrize("command", ["sql", "install", "doctor", "backfill", "uninstall"])
+def test_every_command_refuses_a_pipeline_without_a_postgres_input(tmp_path: Path, command: str) -> None:
+    """To examine nothing and be content would look like health."""
+    pipeline = tmp_path / "pipeline.toml"
+    pipeline.write_text(WITHOUT, encoding="utf-8")
+    assert f"{pipeline} has no input of type postgres" == str(run(pipeline, command).exception)
+
+
+WITHOUT = """
+version = 1
+[inputs.tick]
+type = "timer"
+options = { every = "1m" }
+[processes.p]
+type = "command"
+after = ["tick"]
+execution_context = { argv = ["true"] }
+"""
+
+
+@pytest.mark.parametrize("command", ["sql", "install", "doctor", "backfill", "uninstall"])
 def test_every_command_refuses_a_server_that_is_too_old(table: Database, pipeline: Path, command: str) -> None:
     """It says so, not which column of the catalogue it misses. The server lies about its version by a function."""
     table.execute(

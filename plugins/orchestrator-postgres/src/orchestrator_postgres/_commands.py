@@ -130,6 +130,8 @@ def _inputs(names: Sequence[str], config: str, connection_env: str | None) -> Ma
         if name not in known:
             have = f"it has {', '.join(known)}" if known else "it has none"
             raise ConfigurationError(f'{config} has no postgres input "{name}": {have}')
+    if not known:
+        raise ConfigurationError(f"{config} has no input of type postgres")
     chosen = {name: known[name] for name in names or known}
     if connection_env is None:
         return chosen
