@@ -35,6 +35,8 @@ DERIVED_LIMIT = 10_000
 _ASK_AGAIN_AFTER = 1.0
 
 _SUCCESS = Succeeded()
+# Whose frames lead from here to a function that somebody else wrote; the process `python` is one that only calls on.
+_ON_THE_WAY = ("orchestrator_core._attempt", "orchestrator_core.builtin.python", "anyio", "trio", "outcome")
 _CANCELLED_ITSELF = Failed("it was cancelled, but not by the engine")
 
 
@@ -228,7 +230,7 @@ def _outcome_of(error: BaseException, context: Context) -> Outcome:
     except Exception as wrong:  # noqa: BLE001
         error = wrong
     if not isinstance(error, OrchestratorError):  # those explain themselves
-        context.keep("".join(traceback.format_exception(error, limit=-8)))
+        context.keep(_traceback(error))
     text = _text(message_of(error))
     return Failed(f"{type(error).__name__}: {text}" if text else type(error).__name__)
 
@@ -237,3 +239,16 @@ def _text(value: object) -> str:
     """Return what a process gave as a reason as text that every journal can store."""
     text = str(value)
     return text if text.isascii() else text.encode("utf-8", "replace").decode()
+
+
+def _traceback(error: BaseException) -> str:
+    """Return the traceback of an error from where the process's own code begins."""
+    shown = error.__traceback__
+    while shown is not None and _is_on_the_way(shown.tb_frame.f_globals.get("__name__", "")):
+        shown = shown.tb_next
+    own_part = traceback.TracebackException(type(error), error, shown or error.__traceback__, limit=-8)
+    return "".join(own_part.format())
+
+
+def _is_on_the_way(module: str) -> bool:
+    return any(module == name or module.startswith(f"{name}.") for name in _ON_THE_WAY)

@@ -149,6 +149,29 @@ def test_one_delivery_is_shown_with_its_logs(cli: CommandLine) -> None:
     assert cli("dead-letters", "show", _dead(cli)).lines[-1] == "  │ looking at 2"
 
 
+RAISING = """
+    def clean(event, context):
+        return {"price": parse(event.data["price"])}
+
+    def parse(text):
+        return float(text)
+"""
+
+
+@pytest.mark.parametrize("work", [RAISING, RAISING.replace("def clean", "async def clean")], ids=["def", "async def"])
+def test_the_log_of_a_failure_begins_in_the_function(tmp_path: Path, work: str) -> None:
+    """The traceback that a dead letter keeps is the author's code alone, without the way that the engine took to it."""
+    cli = CommandLine(tmp_path).first({"price": "a lot"})
+    cli.write("work.py", work)
+    assert cli("run", "--until-idle").code == 0
+    (attempt,) = cli("deliveries", "show", _dead(cli), "--json").objects[0]["attempts"]
+    places = [line.strip() for line in attempt["logs"] if line.startswith("  File ")]
+    assert places == [
+        f'File "{tmp_path}/work.py", line {line}, in {name}' for line, name in ((3, "clean"), (6, "parse"))
+    ]
+    assert attempt["logs"][-1] == "ValueError: could not convert string to float: 'a lot'"
+
+
 @pytest.mark.parametrize(
     "arguments",
     [["events", "show", "nope"], ["events", "trace", "nope"], ["deliveries", "show", "nope"]],
