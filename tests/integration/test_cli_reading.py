@@ -248,6 +248,14 @@ def test_a_journal_in_memory_can_not_be_looked_at(tmp_path: Path) -> None:
     assert done.err.startswith('error: the journal is "memory:"')
 
 
+def test_a_journal_that_can_not_be_opened_is_still_one(cli: CommandLine) -> None:
+    """Where SQLite can't have its files beside it, as on a read-only disk, nobody is told to choose another one."""
+    (cli.folder / ".orchestrator/journal.db-wal").mkdir()
+    done = cli("status")
+    assert done.code == 1
+    assert done.err == f"error: {cli.folder}/.orchestrator/journal.db: unable to open database file (SQLITE_CANTOPEN)\n"
+
+
 def test_a_file_that_is_no_journal(cli: CommandLine) -> None:
     """A journal that is something else is an error, not a traceback."""
     (cli.folder / ".orchestrator/journal.db").write_bytes(b"hello" * 1_000)
