@@ -36,6 +36,16 @@ def test_init_writes_over_nothing(cli: CommandLine) -> None:
     assert cli("init", "--force").code == 0
 
 
+def test_init_makes_the_folder(cli: CommandLine) -> None:
+    """A name in a folder that is not there yet makes it, and the next command can be copied as it is told."""
+    done = cli("init", "my pipelines/first.toml")
+    assert (done.code, done.err) == (
+        0,
+        "wrote my pipelines/first.toml; now: orchestrator run 'my pipelines/first.toml'\n",
+    )
+    assert cli("check", "my pipelines/first.toml").code == 0
+
+
 def test_init_under_another_name(cli: CommandLine) -> None:
     """The file may have any name."""
     assert cli("init", "other.toml").err == "wrote other.toml; now: orchestrator run other.toml\n"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 
 import click
@@ -54,13 +55,14 @@ execution_context = { argv = ["sh", "-c", "echo the event has $(wc -c) bytes"] }
 def init(*, file: str, force: bool) -> None:
     """Write a small, commented pipeline that runs as it is.
 
-    FILE is pipeline.toml in the current folder unless given.
+    FILE is pipeline.toml in the current folder unless given; its folder is made.
     """
     path = Path(file)
+    path.parent.mkdir(parents=True, exist_ok=True)
     try:
         with path.open("w" if force else "x", encoding="utf-8") as target:
             target.write(_TEMPLATE)
     except FileExistsError:
         raise Refused(f"{file} is there already: choose another name, or write over it with --force") from None
-    given = "" if file == _options.DEFAULT_FILE else f" {file}"
+    given = "" if file == _options.DEFAULT_FILE else f" {shlex.quote(file)}"
     _output.message(f"wrote {file}; now: orchestrator run{given}")
