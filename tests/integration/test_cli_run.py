@@ -272,6 +272,17 @@ def test_a_drain_whose_time_is_over_says_so(cli: CommandLine) -> None:
         assert run.wait() == 0
 
 
+@pytest.mark.parametrize(("form", "stream"), [("json", "err"), ("text", "out")])
+def test_what_a_function_prints_is_not_among_the_objects(cli: CommandLine, form: str, stream: str) -> None:
+    """With --log-format json stdout has nothing but JSON: a `print` goes to stderr, and stays on stdout otherwise."""
+    cli.first({"n": 1}).write("work.py", "def clean(event, context):\n    print('by print')\n")
+    done = cli("run", "--until-idle", "--log-format", form)
+    assert done.code == 0
+    assert "by print" in getattr(done, stream).splitlines()
+    if form == "json":
+        assert [each["done"] for each in done.objects if each["notice"] == "summary"] == [1]
+
+
 HANGS = """
     version = 1
     [inputs.lines]

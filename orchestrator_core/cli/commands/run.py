@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 import threading
+from contextlib import redirect_stdout
 from typing import TYPE_CHECKING, Literal
 
 import anyio
@@ -83,7 +84,9 @@ def run(
         verbose=verbose,
         grace=drain_timeout,
     )
-    summary = anyio.run(one.go, until_idle)
+    # A `print` in somebody's function must not stand between the objects that a program reads.
+    with redirect_stdout(sys.stderr if log_format == "json" else sys.stdout):
+        summary = anyio.run(one.go, until_idle)
     code = FAILED if fail_on_dead and summary.dead else 0
     if one.cut_off_by is not None:
         code = 128 + one.cut_off_by
