@@ -154,7 +154,7 @@ def _commands(line: str) -> Iterator[list[str]]:
 
 def _check_options(arguments: Sequence[str]) -> None:
     command: click.Command = root
-    context = click.Context(command)
+    context = click.Context(command, **root.context_settings)  # click keeps what it is first asked for
     for word in arguments:
         if word.startswith("-"):
             known = {option for parameter in command.get_params(context) for option in parameter.opts}
