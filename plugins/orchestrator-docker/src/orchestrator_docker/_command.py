@@ -12,7 +12,13 @@ from orchestrator_core import JSON
 from orchestrator_docker import _stream
 from orchestrator_docker._containers import Container
 from orchestrator_docker._engine import Engine
-from orchestrator_docker._errors import ContainerLostError, ContainerOutputError
+from orchestrator_docker._errors import (
+    ContainerEndedError,
+    ContainerLostError,
+    ContainerOutputError,
+    NameTakenError,
+    NotThereError,
+)
 from orchestrator_docker._frames import STDERR, STDOUT, Frames, Lines
 from orchestrator_docker._output import read_output
 from orchestrator_docker._spec import Assignment
@@ -47,17 +53,10 @@ class Command:
         """Run it to its end and return its output; cut off, it goes on until its container is ended.
 
         Raises:
+            ContainerEndedError: it did not begin, since the container does not run any more.
             RetryLater, Reject, DockerError: what its end means if it has not succeeded.
         """
-        if task.files:
-            await self._engine.put(self._container, task.files_in, task.files)
-        command = await self._engine.exec_create(
-            self._container,
-            argv,
-            environment=dict(task.variables),
-            user=self._options.user,
-            workdir=self._options.workdir or None,
-        )
+        command = await self._prepare(task, argv)
         await self._follow(command)
         code, has_gone_on = await self._code(command)
         ended = await self._engine.inspect(self._container)
@@ -70,6 +69,20 @@ class Command:
                 "let nothing between here and the engine cut the connection, and the command not close its output"
             )
         return await read_output(self._options.output, self._lines[STDOUT], self._read_file, task.output_file)
+
+    async def _prepare(self, task: Assignment, argv: Sequence[str]) -> str:
+        try:
+            if task.files:
+                await self._engine.put(self._container, task.files_in, task.files)
+            return await self._engine.exec_create(
+                self._container,
+                argv,
+                environment=dict(task.variables),
+                user=self._options.user,
+                workdir=self._options.workdir or None,
+            )
+        except (NotThereError, NameTakenError) as error:  # by their status: there is no such container, or it has ended
+            raise ContainerEndedError(self._container[:12]) from error
 
     async def _follow(self, command: str) -> None:
         """Start it, and log what it writes until it ends."""

@@ -190,6 +190,20 @@ class ContainerLostError(DockerError):
         super().__init__(f"the container {name} was removed by somebody before its result was read")
 
 
+class ContainerEndedError(DockerError):
+    """A warm container does not run any more when it is to be given a command.
+
+    Attributes:
+        name: its name.
+    """
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        super().__init__(
+            f"the warm container {name} ended before it was given a command: `hold` must name a program that goes on"
+        )
+
+
 class EngineRestartedError(DockerError):
     """The engine went away while a container ran, and took it down.
 

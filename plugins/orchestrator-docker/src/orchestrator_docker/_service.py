@@ -14,6 +14,7 @@ from orchestrator_core import JSON, AttemptContext, Clock, ConfigurationError, J
 from orchestrator_docker._command import Command
 from orchestrator_docker._engine import Engine
 from orchestrator_docker._errors import (
+    ContainerEndedError,
     EngineError,
     EngineUnreachableError,
     ImagePullError,
@@ -116,10 +117,16 @@ class Service:
 
     async def _run_warm(self, pool: WarmPool, payload: bytes, owner: Owner, context: AttemptContext) -> JSON:
         with _postponing():
-            async with pool.container(owner, self._mounts, self._image_getter()) as container:
-                task = assign(self._options, payload, owner, f"{FOLDER}/{container.uses}")
-                command = Command(self._options, self._engine, container.id, context.log)
-                return await command.run(task, await self._command_line())
+            while True:
+                async with pool.container(owner, self._mounts, self._image_getter()) as container:
+                    task = assign(self._options, payload, owner, f"{FOLDER}/{container.uses}")
+                    command = Command(self._options, self._engine, container.id, context.log)
+                    try:
+                        return await command.run(task, await self._command_line())
+                    except ContainerEndedError:
+                        if container.uses == 1:
+                            raise
+                        container.has_ended = True  # while it was free, with its engine or by somebody's hand
 
     async def _command_line(self) -> Sequence[str]:
         """Return the entrypoint and the command: a command in a warm container must name even the image's own."""

@@ -43,11 +43,13 @@ class WarmContainer:
         id: the engine's id of it.
         uses: how many commands it has been given.
         idle_since: when the last one ended, in seconds since 1970 UTC.
+        has_ended: it takes no command any more.
     """
 
     id: str
     uses: int = 0
     idle_since: float = 0.0
+    has_ended: bool = False
 
 
 class WarmPool:
@@ -75,7 +77,7 @@ class WarmPool:
     async def container(
         self, owner: Owner, mounts: Callable[[], Sequence[Mapping[str, Any]]], pull: Callable[[], Awaitable[None]]
     ) -> AsyncIterator[WarmContainer]:
-        """Lend a container; it is not used again unless the block ends without an exception.
+        """Lend a container. It is used again if the block ends without an exception, and without finding it ended.
 
         Args:
             owner: who needs it.
@@ -83,7 +85,7 @@ class WarmPool:
             pull: gets the image if the engine lacks it.
         """
         await self.clear(owner)
-        container = await self._take() or await self._create(owner, mounts(), pull)
+        container = self._free.pop() if self._free else await self._create(owner, mounts(), pull)
         container.uses += 1
         is_well = False
         try:
@@ -93,25 +95,10 @@ class WarmPool:
             if not is_well:
                 await self._end(container)
         container.idle_since = self._clock.time()
-        if container.uses < self._options.max_uses:
+        if container.uses < self._options.max_uses and not container.has_ended:
             self._free.append(container)
         else:
             self._retire(container)
-
-    async def _take(self) -> WarmContainer | None:
-        """Take a container that is free, and has not ended meanwhile: with its engine, or by somebody's hand."""
-        while self._free:
-            container = self._free.pop()
-            is_running = False
-            try:
-                found = await self._engine.inspect(container.id)
-                is_running = found is not None and found.is_running
-            finally:
-                if not is_running:
-                    self._retire(container)
-            if is_running:
-                return container
-        return None
 
     async def clear(self, owner: Owner) -> None:
         """End what an earlier run of this process has left behind; once for each installation."""
