@@ -8,7 +8,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from queue import Queue
 from tempfile import gettempdir
@@ -17,6 +17,7 @@ from threading import Thread
 from typing import Any
 
 import attrs
+import psutil
 
 SECONDS = 60
 _NOT_OURS = frozenset({"NO_COLOR", "FORCE_COLOR", "COLUMNS", "PYTHONDONTWRITEBYTECODE"})
@@ -144,7 +145,7 @@ class CommandLine:
 
     @contextmanager
     def running(self, *arguments: str, **environ: str) -> Iterator[Running]:
-        """Start a command; at the end of the block it is killed if it still runs."""
+        """Start a command; at the end of the block it is killed if it still runs, and so is what it has started."""
         with subprocess.Popen(
             self.command(arguments),
             cwd=self.folder,
@@ -166,7 +167,7 @@ class CommandLine:
             try:
                 yield Running(process, *queues)
             finally:
-                process.kill()
+                _kill_all(process.pid)
                 for reader in readers:
                     reader.join()
 
@@ -181,6 +182,15 @@ class CommandLine:
         own = {name: value for name, value in os.environ.items() if name not in _NOT_OURS}
         # Dozens of starts: compiled code is kept, but in nobody's tree.
         return {**own, "TZ": "UTC", "PYTHONPYCACHEPREFIX": f"{gettempdir()}/orchestrator-tests-pycache", **extra}
+
+
+def _kill_all(pid: int) -> None:
+    """End a program at once with all that it has started: jobs are in groups of their own and would outlive it."""
+    with suppress(psutil.NoSuchProcess):
+        program = psutil.Process(pid)
+        for each in (program, *program.children(recursive=True)):
+            with suppress(psutil.NoSuchProcess):
+                each.kill()
 
 
 def _read(stream: Any, queue: Queue[str | None]) -> None:
