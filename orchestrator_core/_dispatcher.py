@@ -400,8 +400,9 @@ class Dispatcher:
         for station in self.roster:
             self._hand_back(station)
         await self._settle_rest()
-        while self._reserved:  # an append that was under way may hand something over yet
-            await self._change.wait()
+        while self._finished or self._reserved:  # an append that was under way may hand something over, also meanwhile
+            if not self._finished:
+                await self._change.wait()
             await self._settle_rest()
         while self._logs:  # of attempts that ended while their lines were under way
             try:

@@ -300,6 +300,38 @@ async def test_a_cancellation_hands_back_what_an_emit_brings() -> None:
     assert DeliveryState.READY == (await only(journal)).state
 
 
+async def test_a_cancellation_hands_back_what_comes_while_it_settles() -> None:
+    """An append may end while the outcomes of what was cut off are on their way: what it brings comes behind them.
+
+    Catches: a look for appends under way after the settle, when the one that brought something is over.
+    """
+    append, settle, journal, scope = Hold("append"), Hold("settle"), MemoryJournal(), anyio.CancelScope()
+    process = ScriptedProcess([_hang])
+
+    async def commit(call: str) -> None:
+        with anyio.CancelScope(shield=True):
+            await append(call)
+
+    source = ScriptedInput([[event("1")]], endless=True)
+    async with single(process, source, journal=meddled(journal, before=settle, after=commit)) as orchestrator:
+        with anyio.fail_after(PATIENCE):
+            async with anyio.create_task_group() as tasks:
+                tasks.start_soon(_run_within, scope, orchestrator)
+                await until_running(process)
+                append.engage()
+                tasks.start_soon(_emit, orchestrator, event("2", trigger="in"))
+                await wait_all_tasks_blocked()
+                settle.engage()
+                scope.cancel()
+                while settle.waiting == 0:
+                    await wait_all_tasks_blocked()
+                append.release()
+                for _ in range(3):
+                    await wait_all_tasks_blocked()
+                settle.release()
+    assert {"work": [DeliveryState.READY, DeliveryState.READY]} == await states(journal)
+
+
 class _Lingers(RecordingProcess):
     """Takes its time to be left."""
 
