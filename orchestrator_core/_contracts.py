@@ -185,7 +185,7 @@ class Process(Protocol):
     """
 
     async def run(self, event: Event, context: AttemptContext) -> ProcessStatus | None:
-        """Do the job. What this does to the event's data in place, nobody else sees."""
+        """Do the job. What this does to the event's data in place, no other process, attempt or condition sees."""
 
 
 @attrs.define(eq=False)
