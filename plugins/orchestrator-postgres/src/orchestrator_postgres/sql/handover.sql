@@ -25,9 +25,9 @@ SELECT (SELECT count(*) FROM (SELECT FROM {schema}.outbox WHERE input = %(input)
            SELECT at FROM {schema}.outbox WHERE input = %(input)s ORDER BY seq LIMIT 1)), 0)::float8
 
 -- name: limits
--- For a page of the backfill: writers wait for it, so it waits for them only shortly; and for less than deadlock_timeout, after
--- which the server would end one of two that wait for each other, be it the writer.
-SET LOCAL lock_timeout = '500ms';
+-- For a page of the backfill: writers wait for it, so it waits for them only shortly. Two that wait for each other for
+-- deadlock_timeout, 1 s, lose one of them to the server, be it the writer; and it may wait for several in a row meanwhile.
+SET LOCAL lock_timeout = '250ms';
 SET LOCAL statement_timeout = '10s'
 
 -- name: backfill_page
