@@ -93,7 +93,8 @@ def _names(connection: sqlite3.Connection, path: Path) -> Names:
     try:
         facts = dict(connection.execute("SELECT key, value FROM meta"))
     except sqlite3.OperationalError as error:
-        if error.sqlite_errorname != "SQLITE_ERROR":
+        # What Python itself raises, as of text that is not UTF-8, has no such name.
+        if getattr(error, "sqlite_errorname", "SQLITE_ERROR") != "SQLITE_ERROR":
             raise  # it can't be opened at all, as on a disk where SQLite may not put its log beside it
         raise JournalError(f"{path} is not a journal ({error}): choose another file") from error
     if "format" not in facts:

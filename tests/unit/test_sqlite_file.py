@@ -49,8 +49,9 @@ async def test_one_runner(tmp_path: Path) -> None:
         ("UPDATE meta SET value = 2 WHERE key = 'format'", "journal format 2; this engine knows 1: upgrade"),
         ("DELETE FROM meta WHERE key = 'format'", "is not a journal"),
         ("DROP TABLE meta", "is not a journal"),
+        ("UPDATE meta SET value = CAST(x'ff' AS TEXT)", "is not a journal"),
     ],
-    ids=["newer", "without a format", "something else's"],
+    ids=["newer", "without a format", "something else's", "without text"],
 )
 async def test_other_files_are_refused(tmp_path: Path, statement: str, message: str) -> None:
     """Catches: a database that is not this engine's, and is written into."""
