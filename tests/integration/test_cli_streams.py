@@ -57,9 +57,11 @@ def test_no_file_gets_the_number_of_a_closed_stream(cli: CommandLine) -> None:
 
 
 @pytest.mark.parametrize(
-    "arguments", [["events", "list", "--limit", "2000"], ["check", "--connect"]], ids=["events", "check"]
+    "arguments",
+    [["events", "list", "--limit", "2000"], ["check", "--connect"], COMMANDS["emit"]],
+    ids=["events", "check", "emit"],
 )
-def test_a_reader_that_goes_away_ends_a_listing_in_silence(cli: CommandLine, arguments: list[str]) -> None:
+def test_a_reader_that_goes_away_ends_a_command_in_silence(cli: CommandLine, arguments: list[str]) -> None:
     """As with `head`: what it did not want is no error."""
     cli.events(*({"n": number} for number in range(2_000)))
     cli("run", "--until-idle")

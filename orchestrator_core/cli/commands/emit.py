@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import anyio
 import click
 
+from orchestrator_core._errors import OrchestratorError
 from orchestrator_core.cli import _configuration, _emitting, _options, _output
 from orchestrator_core.cli.render.json_lines import json_line
 
@@ -69,10 +70,10 @@ def emit(
         total.add(emitted)
         _output.data([json_line(emitted.to_dict()) if as_json else emitted.event.uid])
 
-    stopped = ", before this:"
     try:
         anyio.run(_emitting.emit_all, configuration, batches, trigger, show)
-        stopped = ""
-    finally:
-        if total.accepted or total.known or not stopped:
-            _output.message(f"{total.sentence()}{stopped}")
+    except (OrchestratorError, KeyboardInterrupt):  # which is told next
+        if total.accepted or total.known:
+            _output.message(f"{total.sentence()}, before this:")
+        raise
+    _output.message(total.sentence())
