@@ -20,7 +20,7 @@ from orchestrator_core import (
     RetryPolicy,
     SqliteJournal,
 )
-from orchestrator_core.testing import ScriptedInput
+from orchestrator_core.testing import ScriptedInput, ScriptedProcess
 from tests.unit.engine.pipelines import event, finish, single
 
 pytestmark = pytest.mark.anyio
@@ -112,6 +112,24 @@ async def test_process_may_go_on_with_the_output_that_it_has_returned(journal: J
         await orchestrator.run(until_idle=True)
         found: list[Any] = [each.output for each in await orchestrator.journal.deliveries(DeliveryQuery())]
     assert [{"count": number} for number in range(1, 6)] == sorted(found, key=lambda output: output["count"])
+
+
+async def test_branches_see_what_the_process_before_them_returned(journal: Journal) -> None:
+    """Catches: one object for all branches that are claimed together, which the first of them has changed."""
+    seen: list[Any] = []
+
+    class Spoil:
+        async def run(self, event: Event, context: AttemptContext) -> None:
+            output: Any = context.outputs["work"]
+            seen.append(output["rain"][0])
+            output["rain"][0] = "spoilt"
+
+    orchestrator = single(ScriptedProcess([ProcessStatus(output={"rain": [1]})]), journal=journal)
+    for number in range(3):
+        orchestrator.add_process(f"branch{number}", Spoil())
+        orchestrator.add_link("work", f"branch{number}")
+    await finish(orchestrator)
+    assert [1, 1, 1] == seen
 
 
 async def test_deep_data_is_copied_or_refused() -> None:
