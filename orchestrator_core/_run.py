@@ -100,6 +100,7 @@ class Run:
         self._stopping = anyio.Event()
         self._tasks = anyio.create_task_group()
         self._looked_at = -inf
+        self._must_park = False
         self._is_broken = False
         self._is_ending = False
         self.is_started = False
@@ -240,7 +241,11 @@ class Run:
         try:
             self.parked = await self._journal.park(self._processes)
         except JournalUnavailableError:
-            self._clean_at = self._clock.monotonic()  # with the next beat, then
+            self._must_park = True  # with the next beat, then
+            return
+        if self._must_park:
+            self._must_park = False
+            self.dispatcher.wake()  # nobody has looked yet for what was unparked only now
 
     def _on_change(self) -> None:
         if self.dispatcher.is_quiet:  # before that, nobody need look whether the end has come
@@ -292,6 +297,8 @@ class Run:
                 self._announcer.tell(block)
             if self._lease.is_lost:
                 raise JournalBrokenError("this worker's lease was lost: another one has taken over; start again")
+            if self._must_park:
+                await self._park()
             if self._clock.monotonic() >= self._clean_at:
                 await self._clean_up()
 
@@ -304,4 +311,3 @@ class Run:
             _LOG.warning("the journal is unavailable, cleaning up later: %s", error)
         self._clean_at = self._clock.monotonic() + _HOUSEKEEPING_SECONDS
         await self._park()
-        self.dispatcher.wake()  # what was unparked only now, since the journal was away, nobody has looked for yet

@@ -166,6 +166,20 @@ async def test_what_could_not_be_unparked_runs_later() -> None:
         assert [DeliveryState.RUNNING, DeliveryState.DONE] == (await states(journal))["more"]
 
 
+async def test_an_outage_is_not_told_at_every_beat(caplog: pytest.LogCaptureFixture) -> None:
+    """Not by the housekeeping either, which is due meanwhile. Catches: a warning twice a second, all night."""
+    outage, clock = Outage(), SimulatedClock()
+    orchestrator = single(
+        RecordingProcess(), ScriptedInput([], endless=True), journal=meddled(before=outage), clock=clock
+    )
+    async with orchestrator, running(orchestrator):
+        outage.is_on = True
+        await clock.advance(180)
+        outage.is_on = False
+    told = [record for record in caplog.records if "unavailable" in record.message]
+    assert len(told) <= 8, f"{len(told)} lines in three minutes"
+
+
 async def test_logs_come_with_the_outcome_after_an_outage() -> None:
     """What could not be kept meanwhile goes with the rest. Catches: lines in another order, or lost at the end."""
     outage, journal, clock = Outage(frozenset({"log"}), is_on=True), MemoryJournal(), SimulatedClock()
