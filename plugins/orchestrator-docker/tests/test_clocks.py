@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from contextlib import suppress
 from datetime import timedelta
 
 import anyio
@@ -10,13 +11,21 @@ import pytest
 from answers import Serve, container, log, runs_until_killed
 from engines import IMAGE
 
-from orchestrator_core import Event
+from orchestrator_core import Event, RetryLater
 from orchestrator_core.testing import FakeAttemptContext
 from orchestrator_docker import ContainerTimeoutError, DockerProcess
 
 pytestmark = pytest.mark.anyio
 
 EVENT = Event(location="rain", operation="create", id="7")
+
+
+async def run_to_its_end(process: DockerProcess) -> None:
+    """Run attempts until one is not postponed, as it is where a look at the engine is under way at the deadline."""
+    while True:
+        with suppress(RetryLater):
+            await process.run(EVENT, FakeAttemptContext(deadline=time.time() + 1.5))
+            return
 
 
 @pytest.mark.parametrize(
@@ -30,4 +39,4 @@ async def test_d95_time_out_by_any_clock(serve: Serve, finished_at: str) -> None
     with serve(runs_until_killed(over, log(b"on"))) as engine:
         async with DockerProcess(image=IMAGE, host=engine.host, grace=timedelta(seconds=1)) as process:
             with anyio.fail_after(30), pytest.raises(ContainerTimeoutError):
-                await process.run(EVENT, FakeAttemptContext(deadline=time.time() + 1.5))
+                await run_to_its_end(process)
