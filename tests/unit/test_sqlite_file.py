@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import sqlite3
-from contextlib import closing
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 import pytest
@@ -24,6 +25,16 @@ def change(path: Path, statement: str) -> None:
     """Run one statement on a database without the engine."""
     with closing(sqlite3.connect(path)) as connection, connection:
         connection.execute(statement)
+
+
+@contextmanager
+def full_disk(journal: SqliteJournal) -> Iterator[None]:
+    """Let a journal's file grow no further while the block runs."""
+    assert journal._connection is not None
+    (pages,) = journal._connection.execute("PRAGMA page_count").fetchone()
+    journal._connection.execute(f"PRAGMA max_page_count = {pages}")
+    yield
+    journal._connection.execute("PRAGMA max_page_count = 1000000")
 
 
 async def test_every_commit_is_flushed(tmp_path: Path) -> None:
@@ -92,13 +103,9 @@ async def test_a_full_disk_takes_nothing_and_loses_nothing(tmp_path: Path) -> No
     """
     async with SqliteJournal(tmp_path / "journal.db") as journal:
         await journal.append([(event("1"), to("a"))], now=NOW)
-        assert journal._connection is not None
-        (pages,) = journal._connection.execute("PRAGMA page_count").fetchone()
-        journal._connection.execute(f"PRAGMA max_page_count = {pages}")
-        with pytest.raises(JournalUnavailableError, match="full"):
+        with full_disk(journal), pytest.raises(JournalUnavailableError, match="full"):
             await journal.append([(event(str(number), data="x" * 5_000), to("a")) for number in (2, 3)], now=NOW)
         refused = (await journal.counts()).events
-        journal._connection.execute("PRAGMA max_page_count = 1000000")
         await journal.append([(event("4"), to("a"))], now=NOW)
         assert [1, 2] == [refused, (await journal.counts()).events]
 
@@ -110,12 +117,8 @@ async def test_a_full_disk_takes_no_plan_back_unnoticed(tmp_path: Path) -> None:
     """
     async with SqliteJournal(tmp_path / "journal.db") as journal:
         await journal.append([(event("1"), to("a"))], now=NOW)
-        assert journal._connection is not None
-        (pages,) = journal._connection.execute("PRAGMA page_count").fetchone()
-        journal._connection.execute(f"PRAGMA max_page_count = {pages}")
-        with pytest.raises(JournalUnavailableError, match="full"):
+        with full_disk(journal), pytest.raises(JournalUnavailableError, match="full"):
             await journal.append([(event("2", data="x" * 50_000), to("b"))], now=NOW)
-        journal._connection.execute("PRAGMA max_page_count = 1000000")
         await journal.append([(event("3"), to("c"))], now=NOW)
         await journal.append([(event("4"), to("b"))], now=NOW)
         found = [(each.event.id, each.plan.first) for each in await journal.events()]

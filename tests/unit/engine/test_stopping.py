@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from datetime import timedelta
 from typing import Any
 
@@ -345,38 +347,41 @@ class _Lingers(RecordingProcess):
         await self._gate()
 
 
+@asynccontextmanager
+async def _being_left(process: _Lingers, orchestrator: Orchestrator) -> AsyncIterator[None]:
+    """Run a pipeline and cancel that; the block runs while its process is being left."""
+    scope = anyio.CancelScope()
+    with anyio.fail_after(PATIENCE):
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(_run_within, scope, orchestrator)
+            await wait_all_tasks_blocked()
+            scope.cancel()
+            await process.leaving.wait()
+            yield
+
+
 async def test_events_of_a_cancelled_run_wait_for_the_next_one() -> None:
     """What is emitted while the components are left is not claimed any more. Catches: taken by who runs nothing."""
-    gate, journal, scope = Gate(), MemoryJournal(), anyio.CancelScope()
+    gate, journal = Gate(), MemoryJournal()
     process = _Lingers(gate)
-    async with single(process, ScriptedInput([], endless=True), journal=journal) as orchestrator:
-        with anyio.fail_after(PATIENCE):
-            async with anyio.create_task_group() as tasks:
-                tasks.start_soon(_run_within, scope, orchestrator)
-                await wait_all_tasks_blocked()
-                scope.cancel()
-                await process.leaving.wait()
-                await orchestrator.emit(event("1", trigger="in"))
-                gate.open()
+    pipeline = single(process, ScriptedInput([], endless=True), journal=journal)
+    async with pipeline as orchestrator, _being_left(process, orchestrator):
+        await orchestrator.emit(event("1", trigger="in"))
+        gate.open()
     assert DeliveryState.READY == (await only(journal)).state
 
 
 async def test_parts_that_come_and_go_while_a_cancelled_run_ends() -> None:
     """They count for the next run. Catches: a task that is started in a group which has ended."""
-    gate, scope = Gate(), anyio.CancelScope()
+    gate = Gate()
     process = _Lingers(gate)
     async with single(process, ScriptedInput([], endless=True)) as orchestrator:
-        with anyio.fail_after(PATIENCE):
-            async with anyio.create_task_group() as tasks:
-                tasks.start_soon(_run_within, scope, orchestrator)
-                await wait_all_tasks_blocked()
-                scope.cancel()
-                await process.leaving.wait()
-                orchestrator.add_input("more", ScriptedInput([], endless=True))
-                orchestrator.add_process("later", RecordingProcess())
-                orchestrator.remove_process("work")
-                gate.open()
-                await orchestrator.remove_input("in")
+        async with _being_left(process, orchestrator):
+            orchestrator.add_input("more", ScriptedInput([], endless=True))
+            orchestrator.add_process("later", RecordingProcess())
+            orchestrator.remove_process("work")
+            gate.open()
+            await orchestrator.remove_input("in")
         assert (["more"], ["later"]) == (list(orchestrator.pipeline.inputs), list(orchestrator.pipeline.processes))
 
 
